@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+# Ringway's build. `make help` lists the targets; everything it writes goes under $(BUILD).
+
+VERSION := 0.1.0
+BUILD   ?= build
+CC      ?= gcc
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+SAN     ?=
+V       ?=
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+Q       := $(if $(V),,@)
+say      = $(if $(V),:,printf '  %-5s %s\n')
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -I. -DRINGWAY_VERSION='"$(VERSION)"' -DRINGWAY_PREFIX='"$(PREFIX)"'
+WARN    := -std=gnu11 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wformat=2
+ALL_CFLAGS = $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong $(CFLAGS) $(SANFLAGS)
+ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS) $(SANFLAGS)
+
+objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
+bin      = $(BUILD)/bin/$(1)
+lib      = $(BUILD)/lib/$(1)
+
+# Who is built from what: the arrows of the house, one line each.
+RING     := $(call objs,ring/*.c)
+COMMON   := $(call objs,common/*.c)
+FRONT    := $(call objs,frontend/core/*.c)
+LIBRINGWAY := $(call objs,frontend/user/lib_*.c)
+MUX      := $(call objs,common/xenloop/storemux*.c)
+SHIM     := $(call objs,common/xenloop/lib_*.c)
+LOOPD    := $(filter-out $(SHIM) $(MUX),$(call objs,common/xenloop/*.c))
+CONTROL  := $(call objs,backend/control/*.c)
+DATA     := $(call objs,backend/data/*.c backend/engine/*.c)
+CLI      := $(call objs,backend/cli/*.c)
+ARCHIVES := $(foreach a,ring common front xenloop_mux,$(call lib,lib$(a).a))
+MAINS    := $(BUILD)/obj/backend/control/main.o $(BUILD)/obj/backend/data/main.o $(BUILD)/obj/backend/cli/main.o
+
+PROGRAMS := $(foreach p,ringwayd ringwayd-data ringway xenloop,$(call bin,$(p)))
+SHARED   := $(foreach s,libxenloop.so libringway.so.0 nbdkit-ringway-plugin.so,$(call lib,$(s)))
+TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
+
+.PHONY: all help deps check check-unit check-e2e check-tsan demo lint format install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(SHARED) ## build everything
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
+	@echo "Variables: BUILD=dir CC=gcc|clang SAN=address,undefined|thread V=1 DESTDIR= PREFIX=/usr/local"
+
+deps: ## install the Debian packages needed (root), or print the apt-get line
+	$(Q)scripts/deps
+
+$(call lib,libring.a): $(RING)
+$(call lib,libcommon.a): $(COMMON)
+$(call lib,libfront.a): $(FRONT)
+$(call lib,libxenloop_mux.a): $(MUX)
+$(call lib,libcontrol.a): $(filter-out $(MAINS),$(CONTROL))
+$(call lib,libdata.a): $(filter-out $(MAINS),$(DATA))
+$(call lib,libcli.a): $(filter-out $(MAINS),$(CLI))
+$(call lib,libringway.a): $(LIBRINGWAY)
+%.a:
+	@mkdir -p $(@D); $(say) AR $@
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(call bin,ringwayd): $(CONTROL) $(call lib,libcommon.a)
+$(call bin,ringwayd): LIBS = -lxenstore -ljansson -lsystemd
+# The data process never links libxenstore or libxenctrl; `make lint` holds it to that.
+$(call bin,ringwayd-data): $(DATA) $(call lib,libring.a) $(call lib,libcommon.a)
+$(call bin,ringwayd-data): LIBS = -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -lpthread
+$(call bin,ringway): $(CLI) $(call lib,libcommon.a)
+$(call bin,ringway): LIBS = -lxenstore -ljansson
+$(call bin,xenloop): $(LOOPD) $(MUX) $(call lib,libcommon.a)
+$(call bin,xenloop): LIBS = -lxenstore -lxenevtchn -lxengnttab -lpthread
+$(PROGRAMS):
+	@mkdir -p $(@D); $(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) -pie $(LIBS)
+
+$(call lib,libxenloop.so): $(SHIM) common/xenloop/libxenloop.map
+$(call lib,libxenloop.so): LIBS = -ldl -lpthread
+$(call lib,libringway.so.0): $(LIBRINGWAY) $(ARCHIVES) frontend/user/libringway.map
+$(call lib,libringway.so.0): LIBS = -lxengnttab -lxenevtchn -lxenstore -lpthread
+$(call lib,nbdkit-ringway-plugin.so): $(call objs,frontend/user/nbdkit_*.c) $(call lib,libringway.so.0)
+$(call lib,nbdkit-ringway-plugin.so): LIBS = -L$(BUILD)/lib -lringway -Wl,-rpath,'$$ORIGIN'
+$(SHARED):
+	@mkdir -p $(@D); $(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+		$(addprefix -Wl$(comma)--version-script=,$(filter %.map,$^)) $(ALL_LDFLAGS) $(LIBS)
+	$(Q)$(if $(findstring .so.,$@),ln -sf $(@F) $(basename $@))
+comma := ,
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D); $(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# A unit test may use any module of the project, each from its archive. Frontend and backend meet only here.
+TEST_ARCHIVES := $(foreach a,control data cli ringway front ring xenloop_mux common,$(call lib,lib$(a).a))
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
+	@mkdir -p $(@D); $(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(ALL_LDFLAGS) -pie \
+		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd \
+		$(shell pkg-config --libs check) -lpthread
+
+check: deps ## all tests: units, then end to end on loopback Xen
+	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)scripts/check $(BUILD)
+
+check-unit: deps ## the unit suites alone
+	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)scripts/check $(BUILD) unit
+
+check-e2e: deps ## the end-to-end tests alone
+	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)scripts/check $(BUILD) e2e
+
+check-tsan: ## the ring's two-thread suites under ThreadSanitizer
+	$(Q)scripts/deps build lint
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang SAN=thread $(BUILD)/tsan/tests/check_ring_stress
+	$(Q)CK_FORK=no $(BUILD)/tsan/tests/check_ring_stress
+
+demo: deps ## the main job on loopback Xen: three guests, two disks, one refusal
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo $(BUILD)
+
+lint: ## formatting, static analysis, include arrows, what ringwayd-data links to
+	$(Q)scripts/deps build lint
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/lint $(BUILD)
+
+format: ## rewrite the sources in the project's style
+	$(Q)git ls-files '*.[ch]' | xargs clang-format -i
+
+install: all ## install under DESTDIR and PREFIX
+	$(Q)scripts/install $(BUILD) "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove everything built
+	$(Q)rm -rf $(BUILD)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What every end-to-end script begins with: a loopback Xen of its own in a temporary folder, ringwayd in its dom0, and a
+# trap that ends and removes all of it, also when the script is interrupted. Source it with the build folder as $1.
+# Waiting is always for a condition (wait_for), never for time to pass.
+set -euo pipefail
+
+build=$(realpath "${1:-build}")
+export PATH=$build/bin:$PATH
+work=$(mktemp -d "${TMPDIR:-/tmp}/ringway.XXXXXX")
+export XENLOOP_DIR=$work/xen RINGWAY_RUNDIR=$work/run
+ringwayd_pid='' ringwayd_flags=() started_pids=()
+
+fail() {
+	echo "FAIL: $*" >&2
+	show_logs >&2
+	exit 1
+}
+
+show_logs() {
+	local log
+	for log in "$work"/*.log; do
+		[ -s "$log" ] || continue
+		echo "--- $(basename "$log")"
+		tail -15 "$log"
+	done
+}
+
+requires() {
+	local program
+	for program in "$@"; do
+		command -v "$program" >/dev/null || {
+			echo "needs $program, which is not installed"
+			exit 77
+		}
+	done
+}
+
+clean_up() {
+	local rc=$? pid
+	trap - EXIT INT TERM
+	set +e
+	for pid in "${started_pids[@]}" $ringwayd_pid; do
+		kill "$pid" 2>/dev/null
+	done
+	for pid in "${started_pids[@]}" $ringwayd_pid; do
+		wait "$pid" 2>/dev/null
+	done
+	[ -d "$XENLOOP_DIR" ] && xenloop down >/dev/null 2>&1
+	rm -rf "$work"
+	exit $rc
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# wait_for SECONDS COMMAND...: until the command succeeds; fails after the time.
+wait_for() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $deadline ] || return 1
+		read -rt 0.02 <> <(:) || :
+	done
+}
+
+dom0() {
+	xenloop exec 0 -- "$@"
+}
+
+domU() {
+	local domain=$1
+	shift
+	xenloop exec "$domain" -- "$@"
+}
+
+start_xen() {
+	xenloop up >"$work/xenloop.log" 2>&1 || fail "xenloop up"
+}
+
+start_ringwayd() {
+	xenloop exec 0 -- ringwayd "${ringwayd_flags[@]}" >>"$work/ringwayd.log" 2>&1 &
+	ringwayd_pid=$!
+	wait_for 10 test -S "$RINGWAY_RUNDIR/ringwayd.sock" || fail "ringwayd did not start"
+}
+
+stop_ringwayd() {
+	kill "$ringwayd_pid"
+	wait "$ringwayd_pid" || fail "ringwayd ended with $?"
+	ringwayd_pid=''
+}
+
+# create_domain NAME: its id is then in $domid.
+# shellcheck disable=SC2034
+create_domain() {
+	domid=$(xenloop create "$1") || fail "xenloop create $1"
+}
+
+# start_guest_disk DOMAIN VDEV: an NBD server in the guest on its disk; its socket is then in $nbd, its pid in $nbd_pid.
+start_guest_disk() {
+	nbd=$work/nbd.$1.$2
+	rm -f "$nbd"
+	xenloop exec "$1" -- nbdkit -f -U "$nbd" -P "$nbd.pid" "$build/lib/nbdkit-ringway-plugin.so" "device=$2" \
+		>>"$work/nbdkit.$1.$2.log" 2>&1 &
+	nbd_pid=$!
+	started_pids+=("$nbd_pid")
+	wait_for 10 test -s "$nbd.pid" || fail "the guest's nbdkit did not start"
+}
+
+stop_guest_disk() {
+	kill "$nbd_pid"
+	wait "$nbd_pid" || :
+}
+
+nbd_uri() {
+	echo "nbd+unix:///?socket=$1"
+}
+
+# node PATH: a xenstore node's value as dom0 reads it.
+node() {
+	dom0 xenstore-read "$1" 2>/dev/null
+}
+
+node_is() {
+	[ "$(node "$1")" = "$2" ]
+}
+
+backend_dir() {
+	echo "/local/domain/0/backend/vbd/$1/$2"
+}
+
+same() {
+	[ "$1" = "$2" ] || fail "$3: expected '$2', got '$1'"
+}
