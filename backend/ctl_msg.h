@@ -45,6 +45,13 @@ enum ctl_engine {
 	CTL_ENGINE_NULL, /* reads give zeroes, writes vanish */
 };
 
+/* What the frontend's requests are laid out as; the values of enum rwy_blk_abi (ring/blk_wire.h). */
+enum ctl_abi {
+	CTL_ABI_NATIVE,
+	CTL_ABI_X86_32,
+	CTL_ABI_X86_64,
+};
+
 enum ctl_attach_flags {
 	CTL_READ_ONLY = 1u << 0,
 	CTL_DIRECT =
@@ -56,7 +63,7 @@ struct ctl_attach {
 	struct ctl_header header;
 	uint32_t domid;
 	uint32_t devid;		/* for log lines */
-	uint32_t abi;		/* enum rwy_blk_abi, validated by control */
+	uint32_t abi;		/* enum ctl_abi, validated by control */
 	uint32_t engine;	/* enum ctl_engine */
 	uint32_t flags;		/* enum ctl_attach_flags */
 	uint32_t evtchn;	/* the frontend's port */

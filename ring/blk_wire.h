@@ -16,8 +16,11 @@
 #define RWY_BLK_PAGE_SECT	   8u
 #define RWY_BLK_MAX_DIRECT_SEGS	   11u
 #define RWY_BLK_MAX_INDIRECT_PAGES 8u
+#define RWY_BLK_SEGS_PER_PAGE	   512u /* in an indirect page, in every ABI */
+#define RWY_BLK_SEG_BYTES	   8u
+#define RWY_BLK_MAX_INDIRECT_SEGS  (RWY_BLK_MAX_INDIRECT_PAGES * RWY_BLK_SEGS_PER_PAGE)
 #define RWY_BLK_MAX_SLOT_BYTES	   112u
-#define RWY_BLK_MAX_CAPACITY_SECT  ((uint64_t)INT64_MAX / RWY_BLK_SECTOR_BYTES)
+#define RWY_BLK_MAX_CAPACITY_SECT  ((((uint64_t)1 << 63) - 1) / RWY_BLK_SECTOR_BYTES)
 
 /* The frontend's `protocol` node; absent means native. */
 enum rwy_blk_abi {
@@ -46,14 +49,17 @@ struct rwy_blk_seg {
 /* One request, whatever ABI it came in. Fields that an operation does not use are zero. */
 struct rwy_blk_request {
 	enum rwy_blk_op op;
-	enum rwy_blk_op inner; /* of an indirect request; READ otherwise */
-	uint8_t wire_op;       /* as on the wire; the response must carry it */
+	enum rwy_blk_op inner; /* of an indirect request (READ, WRITE or UNKNOWN); READ otherwise */
+	uint8_t wire_op;       /* what the response must carry: the operation as on the wire, for an
+				  indirect request its inner one (xen-blkfront disables the disk
+				  otherwise). Encoding ignores it. */
 	uint16_t handle;
 	uint64_t id; /* the frontend's; echoed, never interpreted by a backend */
 	uint64_t sector;
-	uint64_t nr_sect; /* discard: from the wire; read, write, barrier: filled by
-			     rwy_blk_validate from the segments */
-	uint16_t nr_segs; /* decoded, not yet bounded until validated */
+	uint64_t nr_sect; /* discard: from the wire, may be 0; read, write, barrier: filled by
+			     rwy_blk_validate from the segments; indirect: 0 until
+			     rwy_blk_validate_segs has filled it */
+	uint16_t nr_segs; /* as decoded: not bounded until validated */
 	uint8_t flag;	  /* discard: BLKIF_DISCARD_SECURE or 0 */
 	struct rwy_blk_seg seg[RWY_BLK_MAX_DIRECT_SEGS];
 	uint32_t indirect_gref[RWY_BLK_MAX_INDIRECT_PAGES];
@@ -83,7 +89,9 @@ enum rwy_blk_fault {
 	RWY_BLK_READ_ONLY,   /* write, barrier or discard on a read-only device */
 	RWY_BLK_NO_SEGMENTS, /* read, write or indirect with none (barrier may have none: a bare
 				flush) */
-	RWY_BLK_TOO_MANY_SEGMENTS, /* over 11 direct, or over what was offered indirect */
+	RWY_BLK_TOO_MANY_SEGMENTS, /* over 11 direct, over what was offered indirect, or any on a
+				    * flush
+				    */
 	RWY_BLK_SEGMENT_PAST_PAGE, /* last_sect > 7 */
 	RWY_BLK_SEGMENT_BACKWARDS, /* first_sect > last_sect */
 	RWY_BLK_PAST_END,	   /* sector + length overflows or passes the capacity */
@@ -91,8 +99,8 @@ enum rwy_blk_fault {
 	RWY_BLK_NR_FAULTS,
 };
 
-/* Bytes of a ring slot (the larger of request and response, as DEFINE_RING_TYPES makes it), of a
- * request, of a response. */
+/* Bytes of a ring slot (the larger of request and response, as DEFINE_RING_TYPES makes it: the size
+ * of a request), and of a response. */
 uint32_t rwy_blk_slot_bytes(enum rwy_blk_abi abi);
 uint32_t rwy_blk_response_bytes(enum rwy_blk_abi abi);
 
@@ -106,13 +114,37 @@ const char *rwy_blk_abi_name(enum rwy_blk_abi abi);
  * of is UNKNOWN. */
 void rwy_blk_decode_request(enum rwy_blk_abi abi, const void *slot, struct rwy_blk_request *req);
 
-/* Encode a request into a zeroed slot buffer of RWY_BLK_MAX_SLOT_BYTES; returns the bytes to put,
- * -EINVAL when it can't be expressed. */
+/*
+ * Encode a request into a slot buffer of RWY_BLK_MAX_SLOT_BYTES, zeroing what it does not use;
+ * returns the bytes to put (a whole slot, so that nothing stale stays in it). -EINVAL when the wire
+ * can't express it: unknown operation, more segments than the form holds, any segments on a flush.
+ * It judges nothing else: tests encode hostile requests with it.
+ */
 int rwy_blk_encode_request(enum rwy_blk_abi abi, const struct rwy_blk_request *req, void *slot);
 
-/* Judge a decoded request, and fill nr_sect. After RWY_BLK_OK the handlers rely on every bound
- * named above. */
+/*
+ * Judge a decoded request, and fill nr_sect. After RWY_BLK_OK the handlers rely on every bound
+ * named above. Of an indirect request this judges all but its segments, and that sector + nr_segs
+ * (each segment is at least one sector) stays within the capacity: fetch the pages, then
+ * rwy_blk_validate_segs.
+ */
 enum rwy_blk_fault rwy_blk_validate(struct rwy_blk_request *req, const struct rwy_blk_limits *lim);
+
+/* Indirect pages that nr_segs segments fill: 0 to RWY_BLK_MAX_INDIRECT_PAGES. */
+uint32_t rwy_blk_indirect_pages(uint32_t nr_segs);
+
+/* Decode nr segments (0 to RWY_BLK_SEGS_PER_PAGE) from a private copy of an indirect page; the
+ * layout is the same in every ABI. */
+void rwy_blk_decode_segs(const void *page, uint32_t nr, struct rwy_blk_seg *seg);
+
+/* Encode nr segments into the front of an indirect page, which the caller has zeroed. */
+void rwy_blk_encode_segs(const struct rwy_blk_seg *seg, uint32_t nr, void *page);
+
+/* Judge the req->nr_segs segments of an indirect request that rwy_blk_validate passed, and fill
+ * nr_sect.
+ */
+enum rwy_blk_fault rwy_blk_validate_segs(struct rwy_blk_request *req, const struct rwy_blk_seg *seg,
+					 const struct rwy_blk_limits *lim);
 
 /* One sentence about a fault, for the log; a static string, valid for any value. */
 const char *rwy_blk_fault_text(enum rwy_blk_fault fault);

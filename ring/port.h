@@ -9,11 +9,14 @@
 
 #ifdef __KERNEL__
 #include <linux/types.h>
+#include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/errno.h>
+#include <linux/compiler.h>
 #include <linux/build_bug.h>
 #include <asm/barrier.h>
 #include <xen/interface/io/blkif.h>
+#include <xen/interface/io/protocols.h>
 #include <xen/interface/io/xenbus.h>
 #define RWY_STATIC_ASSERT(cond, why) static_assert(cond, why)
 #define rwy_mb()		     virt_mb()
@@ -21,6 +24,11 @@
 #define rwy_store_once_u32(p, v)     WRITE_ONCE(*(p), v)
 #define rwy_load_acquire_u32(p)	     virt_load_acquire(p)
 #define rwy_store_release_u32(p, v)  virt_store_release(p, v)
+/* Linux nests the three forms of a blkif request in one struct; Xen's header has a struct for each.
+ */
+#define RWY_XEN_OFFSET_RW(field)       offsetof(struct blkif_request, u.rw.field)
+#define RWY_XEN_OFFSET_DISCARD(field)  offsetof(struct blkif_request, u.discard.field)
+#define RWY_XEN_OFFSET_INDIRECT(field) offsetof(struct blkif_request, u.indirect.field)
 #else
 #include <errno.h>
 #include <stdbool.h>
@@ -29,8 +37,12 @@
 #include <string.h>
 #include <xen/xen.h>
 #include <xen/io/blkif.h>
+#include <xen/io/protocols.h>
 #include <xen/io/xenbus.h>
-#define RWY_STATIC_ASSERT(cond, why) _Static_assert(cond, why)
+#define RWY_XEN_OFFSET_RW(field)       offsetof(struct blkif_request, field)
+#define RWY_XEN_OFFSET_DISCARD(field)  offsetof(struct blkif_request_discard, field)
+#define RWY_XEN_OFFSET_INDIRECT(field) offsetof(struct blkif_request_indirect, field)
+#define RWY_STATIC_ASSERT(cond, why)   _Static_assert(cond, why)
 
 /* A full barrier: every access before it is ordered before every access after it. */
 static inline void rwy_mb(void)

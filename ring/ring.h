@@ -67,8 +67,9 @@ uint32_t rwy_ring_slots(uint32_t nr_pages, uint32_t slot_bytes);
 /*
  * Take the backend's end of a ring that a frontend has initialised. Starts at the ring's own
  * rsp_prod, read once, so that requests a previous backend answered are not taken again. -EINVAL:
- * bad nr_pages or slot_bytes (slot_bytes is 8 to 1024), or pages not 8-byte aligned. -EPROTO: req_prod
- * is more than a ring ahead of rsp_prod. After a failure the ring is broken: any call is harmless.
+ * bad nr_pages or slot_bytes (slot_bytes is 8 to 1024), or pages not 8-byte aligned. -EPROTO:
+ * req_prod is more than a ring ahead of rsp_prod. After a failure the ring is broken: any call is
+ * harmless.
  */
 int rwy_ring_back_attach(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
 			 uint32_t slot_bytes);
@@ -96,16 +97,16 @@ int rwy_ring_back_put_response(struct rwy_ring_back *r, const void *response, ui
 bool rwy_ring_back_push(struct rwy_ring_back *r);
 
 /*
- * Before sleeping: ask to be notified when `after` more requests than taken have been published, then
- * poll again. A positive return (requests that slipped in) means don't sleep. Returns what poll
- * returns. `after` above 1 holds notifications off; it is clamped to what the frontend can still
- * publish, so that a ring filling up always notifies, and 0 means 1. A frontend that stops short of
- * `after` does not notify: whoever holds off bounds the wait with a timer.
+ * Before sleeping: ask to be notified when `after` more requests than taken have been published,
+ * then poll again. A positive return (requests that slipped in) means don't sleep. Returns what
+ * poll returns. `after` above 1 holds notifications off; it is clamped to what the frontend can
+ * still publish, so that a ring filling up always notifies, and 0 means 1. A frontend that stops
+ * short of `after` does not notify: whoever holds off bounds the wait with a timer.
  */
 int rwy_ring_back_arm(struct rwy_ring_back *r, uint32_t after);
 
-/* Initialise shared pages (zeroes header and slots) and the frontend's end, before they are granted.
- * -EINVAL as in attach. */
+/* Initialise shared pages (zeroes header and slots) and the frontend's end, before they are
+ * granted. -EINVAL as in attach. */
 int rwy_ring_front_init(struct rwy_ring_front *r, void *sring_pages, uint32_t nr_pages,
 			uint32_t slot_bytes);
 
@@ -127,8 +128,8 @@ int rwy_ring_front_poll(struct rwy_ring_front *r);
 /* Copy the next response that the last poll saw and step past it. False when none is left. */
 bool rwy_ring_front_take_response(struct rwy_ring_front *r, void *response, uint32_t len);
 
-/* As rwy_ring_back_arm, for responses; clamped to the requests outstanding, so that the last response
- * always notifies. */
+/* As rwy_ring_back_arm, for responses; clamped to the requests outstanding, so that the last
+ * response always notifies. */
 int rwy_ring_front_arm(struct rwy_ring_front *r, uint32_t after);
 
 /*
