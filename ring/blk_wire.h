@@ -50,15 +50,15 @@ struct rwy_blk_seg {
 struct rwy_blk_request {
 	enum rwy_blk_op op;
 	enum rwy_blk_op inner; /* of an indirect request (READ, WRITE or UNKNOWN); READ otherwise */
-	uint8_t wire_op;       /* what the response must carry: the operation as on the wire, for an
-				  indirect request its inner one (xen-blkfront disables the disk
-				  otherwise). Encoding ignores it. */
+	/* What the response must carry: the operation as on the wire, for an indirect request its
+	 * inner one (xen-blkfront disables the disk otherwise). Encoding ignores it. */
+	uint8_t wire_op;
 	uint16_t handle;
 	uint64_t id; /* the frontend's; echoed, never interpreted by a backend */
 	uint64_t sector;
-	uint64_t nr_sect; /* discard: from the wire, may be 0; read, write, barrier: filled by
-			     rwy_blk_validate from the segments; indirect: 0 until
-			     rwy_blk_validate_segs has filled it */
+	/* Discard: from the wire, may be 0. Read, write, barrier: filled by rwy_blk_validate from the
+	 * segments. Indirect: 0 until rwy_blk_validate_segs has filled it. */
+	uint64_t nr_sect;
 	uint16_t nr_segs; /* as decoded: not bounded until validated */
 	uint8_t flag;	  /* discard: BLKIF_DISCARD_SECURE or 0 */
 	struct rwy_blk_seg seg[RWY_BLK_MAX_DIRECT_SEGS];
@@ -89,9 +89,7 @@ enum rwy_blk_fault {
 	RWY_BLK_READ_ONLY,   /* write, barrier or discard on a read-only device */
 	RWY_BLK_NO_SEGMENTS, /* read, write or indirect with none (barrier may have none: a bare
 				flush) */
-	RWY_BLK_TOO_MANY_SEGMENTS, /* over 11 direct, over what was offered indirect, or any on a
-				    * flush
-				    */
+	RWY_BLK_TOO_MANY_SEGMENTS, /* over 11 direct, over the indirect offer, any on a flush */
 	RWY_BLK_SEGMENT_PAST_PAGE, /* last_sect > 7 */
 	RWY_BLK_SEGMENT_BACKWARDS, /* first_sect > last_sect */
 	RWY_BLK_PAST_END,	   /* sector + length overflows or passes the capacity */
@@ -140,8 +138,7 @@ void rwy_blk_decode_segs(const void *page, uint32_t nr, struct rwy_blk_seg *seg)
 /* Encode nr segments into the front of an indirect page, which the caller has zeroed. */
 void rwy_blk_encode_segs(const struct rwy_blk_seg *seg, uint32_t nr, void *page);
 
-/* Judge the req->nr_segs segments of an indirect request that rwy_blk_validate passed, and fill
- * nr_sect.
+/* Judge the req->nr_segs segments of an indirect request that rwy_blk_validate passed; fill nr_sect.
  */
 enum rwy_blk_fault rwy_blk_validate_segs(struct rwy_blk_request *req, const struct rwy_blk_seg *seg,
 					 const struct rwy_blk_limits *lim);

@@ -82,7 +82,7 @@ int rwy_ring_back_poll(struct rwy_ring_back *r);
 
 /*
  * Copy the next request that the last poll saw, the first len bytes of its slot (len <=
- * slot_bytes), and step past it. False when none is left.
+ * slot_bytes), and step past it. False, and nothing happens, when none is left or len is larger.
  */
 bool rwy_ring_back_take_request(struct rwy_ring_back *r, void *request, uint32_t len);
 
@@ -121,8 +121,8 @@ int rwy_ring_front_put_request(struct rwy_ring_front *r, const void *request, ui
 /* Publish all requests put so far. True when the backend asked to be notified of one of them. */
 bool rwy_ring_front_push(struct rwy_ring_front *r);
 
-/* Read rsp_prod once. How many responses can be taken now: 0 to nr_slots, or -EPROTO (more
- * responses than requests). */
+/* Read rsp_prod once. How many responses can be taken now: 0 to nr_slots, or -EPROTO (rsp_prod went
+ * back, or past the requests pushed). */
 int rwy_ring_front_poll(struct rwy_ring_front *r);
 
 /* Copy the next response that the last poll saw and step past it. False when none is left. */
