@@ -4,7 +4,8 @@
  * priority prefix when stderr is the journal ($JOURNAL_STREAM). What a guest can trigger goes
  * through a limiter of its device, so that no guest can fill the log: a limiter lets a burst
  * through, then a line per interval, and says how many it left out. Bytes that came from a guest
- * are escaped. Threads: any.
+ * are escaped: so are control and non-ASCII bytes and the backslash in any line, as \xNN and \\. A
+ * line that is too long is cut and ends in "...". errno is kept. Threads: any.
  */
 #pragma once
 #include <stdint.h>

@@ -29,7 +29,7 @@ int rwy_loop_add_fd(struct rwy_loop *loop, int fd, uint32_t epoll_events, rwy_lo
 		    void *ctx, struct rwy_loop_source **source);
 int rwy_loop_modify_fd(struct rwy_loop_source *source, uint32_t epoll_events);
 /* Block the signals in the calling thread and watch them through a signalfd that the source owns.
- */
+ * They stay blocked after the source is removed. */
 int rwy_loop_add_signals(struct rwy_loop *loop, const sigset_t *set, rwy_loop_signal_fn fn,
 			 void *ctx, struct rwy_loop_source **source);
 /* NULL is fine. Safe inside any callback; the source's callback is not called again. */
@@ -38,14 +38,17 @@ void rwy_loop_remove(struct rwy_loop_source *source);
 /* A one-shot timer, not armed. */
 int rwy_loop_add_timer(struct rwy_loop *loop, rwy_loop_timer_fn fn, void *ctx,
 		       struct rwy_loop_timer **timer);
-/* (Re-)arm to fire once at the absolute time; disarm stops it. */
+/* (Re-)arm to fire once at the absolute time; disarm stops it. Fires up to a millisecond late,
+ * never early; equal times fire in the order they were armed. What a callback arms for now or
+ * earlier fires in the next round. */
 void rwy_loop_arm_timer(struct rwy_loop_timer *timer, uint64_t at_ns);
 void rwy_loop_disarm_timer(struct rwy_loop_timer *timer);
+/* NULL is fine. Safe inside any callback. */
 void rwy_loop_remove_timer(struct rwy_loop_timer *timer);
 
 /* One round: wait for at most timeout_ns (UINT64_MAX: until something happens), call what is due. 0
  * or -errno. */
 int rwy_loop_run_once(struct rwy_loop *loop, uint64_t timeout_ns);
-/* Rounds until rwy_loop_stop; returns the code given there, or -errno. */
+/* Rounds until rwy_loop_stop (one given before counts); returns the code given there, or -errno. */
 int rwy_loop_run(struct rwy_loop *loop);
 void rwy_loop_stop(struct rwy_loop *loop, int code);

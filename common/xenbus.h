@@ -22,7 +22,8 @@ struct rwy_xenbus_watch;
 
 /*
  * path: the node that changed, or the watched path itself for the first firing and for events that
- * were coalesced. It names a hint, not a fact: re-read what you need.
+ * were coalesced: the same path is reported once, and more than 8 different ones on one watch as
+ * the watched path. It names a hint, not a fact: re-read what you need.
  */
 typedef void (*rwy_xenbus_watch_fn)(void *ctx, const char *path);
 
@@ -33,7 +34,9 @@ void rwy_xenbus_close(struct rwy_xenbus *xb);
 /* Becomes readable when watch events wait; then call rwy_xenbus_dispatch, which handles what is
  * there and returns. */
 int rwy_xenbus_fd(struct rwy_xenbus *xb);
-/* 0, or -EPIPE when xenstored went away. */
+/* Calls what is due, about 64 callbacks at most, each watch in its turn; the fd stays readable when
+ * more waits. 0, or -EPIPE when xenstored went away (noticed once there is or was a watch). Not
+ * from a callback. */
 int rwy_xenbus_dispatch(struct rwy_xenbus *xb);
 /* The handle itself, for what has no verb here (xs_get_domain_path, ...). Borrowed. */
 struct xs_handle *rwy_xenbus_handle(struct rwy_xenbus *xb);
@@ -61,7 +64,8 @@ int rwy_xenbus_read_u32(struct rwy_xenbus *xb, xs_transaction_t tx, uint32_t min
 enum xenbus_state rwy_xenbus_read_state(struct rwy_xenbus *xb, const char *path_fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Write a node: value_fmt's arguments follow path (a finished string). */
+/* Write a node: value_fmt's arguments follow path (a finished string). -E2BIG: the value is longer
+ * than we accept ourselves. */
 int rwy_xenbus_write(struct rwy_xenbus *xb, xs_transaction_t tx, const char *path,
 		     const char *value_fmt, ...) __attribute__((format(printf, 4, 5)));
 int rwy_xenbus_mkdir(struct rwy_xenbus *xb, xs_transaction_t tx, const char *path);
@@ -85,5 +89,6 @@ int rwy_xenbus_transact(struct rwy_xenbus *xb,
 			int (*body)(struct rwy_xenbus *xb, xs_transaction_t tx, void *ctx),
 			void *ctx);
 
-/* Domain id by name or decimal id. -ENOENT: no such domain; -ENOTUNIQ: several have that name. */
+/* Domain id by decimal id or name (all digits: an id). -ENOENT: no such domain; -ENOTUNIQ: several
+ * have that name. */
 int rwy_xenbus_find_domain(struct rwy_xenbus *xb, const char *name_or_id, uint32_t *domid);

@@ -15,7 +15,8 @@ int rwy_xs_parse_u64(const char *value, size_t len, uint64_t min, uint64_t max, 
 int rwy_xs_parse_u32(const char *value, size_t len, uint32_t min, uint32_t max, uint32_t *out);
 /* "0" or "1". */
 int rwy_xs_parse_bool(const char *value, size_t len, bool *out);
-/* A node name that is one path component of decimal digits, as in backend/vbd/<domid>/<devid>. */
+/* A node name that is one path component of decimal digits, as in backend/vbd/<domid>/<devid>. No
+ * leading zeros (-EINVAL): two nodes must not name one device. */
 int rwy_xs_parse_component(const char *component, uint32_t max, uint32_t *out);
 /* Copy a value as a NUL-terminated string. -ENAMETOOLONG: does not fit size; -EINVAL: NUL or
  * control bytes inside. */
