@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Grants: pages of a domain's RAM that it shares, who maps them, and the memory behind them. Page N
+ * of a domain backs gref N, so a grant is a page. What a handle maps or shares is recorded as a
+ * holding, by which a killed process's mappings and grants end as they do with the kernel. Requests
+ * come from library handles; counts were checked by the dispatcher, grefs are checked here.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xen/xen.h>
+
+#include "common/xenloop/hypervisor.h"
+
+struct held_page {
+	struct domain *dom;
+	uint32_t gref;
+};
+
+/* One map call (role GNTTAB) or one share call (role GNTSHR). */
+struct holding {
+	uint32_t notify_offset; /* NONE: no byte to clear */
+	uint32_t notify_port;	/* of the holder's domain; NONE: no event */
+	uint32_t count;
+	struct held_page page[];
+};
+
+/* Zero on reuse, and no longer accounted to anybody. */
+static void free_page(struct domain *dom, uint32_t gref)
+{
+	dom->grant[gref].state = GRANT_FREE;
+	fallocate(dom->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		  (off_t)gref * XENLOOP_PAGE_BYTES, XENLOOP_PAGE_BYTES);
+}
+
+static void give(struct domain *dom, uint32_t gref, uint32_t domid, bool readonly)
+{
+	dom->grant[gref].state = GRANT_GIVEN;
+	atomic_store(&dom->shared->grant[gref], XENLOOP_GRANT_VALID |
+							(readonly ? XENLOOP_GRANT_READONLY : 0) |
+							(domid & XENLOOP_GRANT_DOMID));
+}
+
+static void take_back(struct domain *dom, uint32_t gref)
+{
+	atomic_store(&dom->shared->grant[gref], 0);
+	if (dom->grant[gref].pins)
+		dom->grant[gref].state = GRANT_ENDED;
+	else
+		free_page(dom, gref);
+}
+
+static void unpin(struct hypervisor *hv, struct domain *dom, uint32_t gref)
+{
+	struct grant *grant = &dom->grant[gref];
+
+	if (!--grant->pins && grant->state == GRANT_ENDED)
+		free_page(dom, gref);
+	domain_unpin(hv, dom);
+}
+
+void grant_reserve(struct domain *dom, uint32_t gref, uint32_t to_domid)
+{
+	give(dom, gref, to_domid, false);
+}
+
+static int64_t put_holding(struct conn *conn, struct holding *holding)
+{
+	uint32_t id = conn->free_holding;
+
+	while (id < conn->nr_holdings && conn->holdings[id])
+		id++;
+	if (id == conn->nr_holdings) {
+		uint32_t bigger = conn->nr_holdings ? 2 * conn->nr_holdings : 16;
+		struct holding **grown = realloc(conn->holdings, bigger * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		memset(grown + id, 0, (bigger - id) * sizeof(*grown));
+		conn->holdings = grown;
+		conn->nr_holdings = bigger;
+	}
+	conn->holdings[id] = holding;
+	conn->free_holding = id + 1;
+	return id;
+}
+
+static struct holding *new_holding(const struct xenloop_request *request)
+{
+	struct holding *holding =
+		calloc(1, sizeof(*holding) + request->count * sizeof(holding->page[0]));
+
+	if (holding)
+		*holding = (struct holding){.notify_offset = request->notify_offset,
+					    .notify_port = request->notify_port,
+					    .count = request->count};
+	return holding;
+}
+
+static int check_notify(const struct xenloop_request *request)
+{
+	bool wants_byte = request->notify_offset != XENLOOP_NONE;
+	bool wants_event = request->notify_port != XENLOOP_NONE;
+
+	if ((wants_byte || wants_event) && request->count != 1)
+		return -EINVAL;
+	if (wants_byte && request->notify_offset >= XENLOOP_PAGE_BYTES)
+		return -EINVAL;
+	return 0;
+}
+
+/* Record the holding, and hold the port that it will notify. Frees it on failure. */
+static int64_t take(struct conn *conn, struct holding *holding)
+{
+	if (holding->notify_port != XENLOOP_NONE && port_hold(conn->dom, holding->notify_port)) {
+		free(holding);
+		return -EINVAL;
+	}
+	int64_t id = put_holding(conn, holding);
+	if (id < 0) {
+		if (holding->notify_port != XENLOOP_NONE)
+			port_release(conn->dom, holding->notify_port);
+		free(holding);
+	}
+	return id;
+}
+
+static bool may_map(const struct domain *mapper, const struct domain *dom, uint32_t gref,
+		    bool readonly)
+{
+	if (gref >= XENLOOP_GRANTS)
+		return false;
+	uint32_t word = atomic_load(&dom->shared->grant[gref]);
+	return (word & XENLOOP_GRANT_VALID) && (word & XENLOOP_GRANT_DOMID) == mapper->domid &&
+	       (readonly || !(word & XENLOOP_GRANT_READONLY));
+}
+
+/* All pages or none. */
+static int find_pages(struct hypervisor *hv, struct conn *conn, bool readonly,
+		      const struct xenloop_gref *grefs, struct holding *holding)
+{
+	struct domain *dom = NULL;
+
+	for (uint32_t i = 0; i < holding->count; i++) {
+		if (!dom || dom->incarnation != grefs[i].incarnation)
+			dom = domain_by_incarnation(hv, grefs[i].incarnation);
+		if (!dom || !may_map(conn->dom, dom, grefs[i].gref, readonly))
+			return -EINVAL;
+		holding->page[i] = (struct held_page){.dom = dom, .gref = grefs[i].gref};
+	}
+	return 0;
+}
+
+int64_t grant_map(struct hypervisor *hv, struct conn *conn, const struct xenloop_request *request,
+		  const struct xenloop_gref *grefs)
+{
+	bool readonly = request->flags & XENLOOP_READONLY;
+
+	if (check_notify(request) || (readonly && request->notify_offset != XENLOOP_NONE))
+		return -EINVAL;
+	struct holding *holding = new_holding(request);
+	if (!holding)
+		return -ENOMEM;
+	int rc = find_pages(hv, conn, readonly, grefs, holding);
+	if (rc) {
+		free(holding);
+		return rc;
+	}
+	int64_t id = take(conn, holding);
+	if (id < 0)
+		return id;
+	for (uint32_t i = 0; i < holding->count; i++) {
+		holding->page[i].dom->grant[holding->page[i].gref].pins++;
+		holding->page[i].dom->pins++;
+	}
+	return id;
+}
+
+/* Grefs are handed out in a circle: a stale one is soon noticed. */
+static int64_t allocate(struct domain *dom)
+{
+	for (uint32_t tried = XENLOOP_FIRST_GREF; tried < XENLOOP_GRANTS; tried++) {
+		uint32_t gref = dom->next_gref;
+		dom->next_gref = gref + 1 < XENLOOP_GRANTS ? gref + 1 : XENLOOP_FIRST_GREF;
+		if (dom->grant[gref].state == GRANT_FREE)
+			return gref;
+	}
+	return -ENOSPC;
+}
+
+int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenloop_request *request,
+		    uint32_t *grefs)
+{
+	struct domain *dom = conn->dom;
+	uint32_t domid = request->domid == DOMID_SELF ? dom->domid : request->domid;
+
+	if (check_notify(request))
+		return -EINVAL;
+	struct holding *holding = new_holding(request);
+	if (!holding)
+		return -ENOMEM;
+	int64_t id = take(conn, holding);
+	if (id < 0)
+		return id;
+	for (uint32_t i = 0; i < request->count; i++) {
+		int64_t gref = allocate(dom);
+		if (gref < 0) {
+			holding->count = i;
+			grant_release(hv, conn, id);
+			return gref;
+		}
+		give(dom, gref, domid, request->flags & XENLOOP_READONLY);
+		holding->page[i] = (struct held_page){.dom = dom, .gref = gref};
+		grefs[i] = gref;
+	}
+	return id;
+}
+
+/* First the notification, then the release: the order of gntdev and gntalloc. */
+static void notify(struct conn *conn, const struct holding *holding)
+{
+	if (holding->notify_offset != XENLOOP_NONE && holding->count) {
+		const struct held_page *page = &holding->page[0];
+		off_t at = (off_t)page->gref * XENLOOP_PAGE_BYTES + holding->notify_offset;
+		ssize_t written = pwrite(page->dom->ram_fd, "", 1, at);
+		(void)written; /* a memfd within its size: only memory can run out */
+	}
+	if (holding->notify_port != XENLOOP_NONE) {
+		port_notify(conn->dom, holding->notify_port);
+		port_release(conn->dom, holding->notify_port);
+	}
+}
+
+int64_t grant_release(struct hypervisor *hv, struct conn *conn, uint32_t id)
+{
+	if (id >= conn->nr_holdings || !conn->holdings[id])
+		return -EINVAL;
+	struct holding *holding = conn->holdings[id];
+	conn->holdings[id] = NULL;
+	if (id < conn->free_holding)
+		conn->free_holding = id;
+
+	notify(conn, holding);
+	for (uint32_t i = 0; i < holding->count; i++) {
+		if (conn->role == XENLOOP_ROLE_GNTSHR)
+			take_back(holding->page[i].dom, holding->page[i].gref);
+		else
+			unpin(hv, holding->page[i].dom, holding->page[i].gref);
+	}
+	free(holding);
+	return 0;
+}
+
+void grant_release_of_conn(struct hypervisor *hv, struct conn *conn)
+{
+	for (uint32_t id = 0; id < conn->nr_holdings; id++)
+		grant_release(hv, conn, id);
+	free(conn->holdings);
+	conn->holdings = NULL;
+	conn->nr_holdings = 0;
+}
+
+void grant_end_of_domain(struct domain *dom)
+{
+	for (uint32_t gref = 0; gref < XENLOOP_GRANTS; gref++)
+		if (dom->grant[gref].state == GRANT_GIVEN)
+			take_back(dom, gref);
+}
+
+uint32_t grant_count(const struct domain *dom)
+{
+	uint32_t n = 0;
+
+	for (uint32_t gref = 0; gref < XENLOOP_GRANTS; gref++)
+		n += dom->grant[gref].state != GRANT_FREE;
+	return n;
+}

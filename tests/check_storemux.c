@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of the store mux as a whole, in a process of its own, between real libxenstore clients (and
+ * raw sockets, for what the library cannot say) and a small xenstored at the other end of the ring.
+ */
+#include "common/xenloop/storemux_client.h"
+#include "tests/check_main.h"
+#include "tests/storemux_world.h"
+
+static struct xs_handle *open_store(void)
+{
+	struct xs_handle *xs = xs_open(0);
+
+	ck_assert_ptr_nonnull(xs);
+	return xs;
+}
+
+static void expect_value(struct xs_handle *xs, xs_transaction_t tx, const char *path,
+			 const char *value)
+{
+	unsigned int len;
+	char *got = xs_read(xs, tx, path, &len);
+
+	ck_assert_ptr_nonnull(got);
+	ck_assert_str_eq(got, value);
+	free(got);
+}
+
+static void expect_event(struct xs_handle *xs, const char *path, const char *token)
+{
+	unsigned int num;
+	char **event = xs_read_watch(xs, &num);
+
+	ck_assert_ptr_nonnull(event);
+	ck_assert_str_eq(event[XS_WATCH_PATH], path);
+	ck_assert_str_eq(event[XS_WATCH_TOKEN], token);
+	free(event);
+}
+
+static void put(struct xs_handle *xs, xs_transaction_t tx, const char *path, const char *value)
+{
+	ck_assert(xs_write(xs, tx, path, value, strlen(value)));
+}
+
+static int raw_open(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct timeval limit = {.tv_sec = DEADLINE_SEC};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, world.path);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static struct storemux_message message(uint32_t type, uint32_t id, uint32_t tx_id, const char *body,
+				       uint32_t len)
+{
+	struct storemux_message msg = {
+		.hdr = {.type = type, .req_id = id, .tx_id = tx_id, .len = len}};
+
+	memcpy(msg.body, body, len);
+	return msg;
+}
+
+static void raw_send(int fd, uint32_t type, uint32_t id, uint32_t tx_id, const char *body,
+		     uint32_t len)
+{
+	struct storemux_message msg = message(type, id, tx_id, body, len);
+	ssize_t size = sizeof(msg.hdr) + len;
+
+	ck_assert_int_eq(send(fd, msg.bytes, size, MSG_NOSIGNAL), size);
+}
+
+static struct storemux_message raw_receive(int fd)
+{
+	struct storemux_message msg = {0};
+
+	ck_assert_int_eq(recv(fd, &msg.hdr, sizeof(msg.hdr), MSG_WAITALL), sizeof(msg.hdr));
+	ck_assert_uint_le(msg.hdr.len, XENSTORE_PAYLOAD_MAX);
+	if (msg.hdr.len)
+		ck_assert_int_eq(recv(fd, msg.body, msg.hdr.len, MSG_WAITALL), msg.hdr.len);
+	return msg;
+}
+
+static void raw_expect(int fd, uint32_t type, uint32_t id, const char *body)
+{
+	struct storemux_message msg = raw_receive(fd);
+
+	ck_assert_uint_eq(msg.hdr.type, type);
+	ck_assert_uint_eq(msg.hdr.req_id, id);
+	ck_assert_uint_gt(msg.hdr.len, 0);
+	ck_assert_mem_eq(msg.body, body, msg.hdr.len);
+}
+
+#define RAW_SEND(fd, type, id, tx, text) raw_send(fd, type, id, tx, text, sizeof(text))
+
+START_TEST(two_clients_read_what_the_other_wrote)
+{
+	struct xs_handle *a = open_store(), *b = open_store();
+	char big[2500];
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	put(a, XBT_NULL, "data/a", "one");
+	put(b, XBT_NULL, "data/b", big);
+	for (int i = 0; i < 50; i++) {
+		expect_value(b, XBT_NULL, "data/a", "one");
+		expect_value(a, XBT_NULL, "data/b", big);
+	}
+	ck_assert_ptr_null(xs_read(a, XBT_NULL, "data/c", NULL));
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_ptr_null(xs_get_domain_path(a, 1));
+	ck_assert_int_eq(errno, ENOSYS);
+	xs_close(a);
+	xs_close(b);
+}
+END_TEST
+
+START_TEST(equal_request_ids_go_back_to_their_clients)
+{
+	int a = raw_open(), b = raw_open();
+
+	store_set_hold(true);
+	RAW_SEND(a, XS_WRITE, 7, 0, "k\0A");
+	RAW_SEND(a, XS_READ, 7, 0, "k");
+	RAW_SEND(b, XS_READ, 7, 0, "none");
+	RAW_SEND(b, XS_READ, 0, 0, "nor this");
+	store_set_hold(false);
+	raw_expect(a, XS_WRITE, 7, "OK");
+	raw_expect(a, XS_READ, 7, "A");
+	raw_expect(b, XS_ERROR, 7, "ENOENT");
+	raw_expect(b, XS_ERROR, 0, "ENOENT");
+	close(a);
+	close(b);
+}
+END_TEST
+
+START_TEST(two_clients_watch_with_the_same_token)
+{
+	struct xs_handle *a = open_store(), *b = open_store();
+
+	ck_assert(xs_watch(a, "data", "tok"));
+	ck_assert(xs_watch(b, "data", "tok"));
+	expect_event(a, "data", "tok");
+	expect_event(b, "data", "tok");
+	ck_assert(!xs_watch(a, "data", "tok"));
+	ck_assert_int_eq(errno, EEXIST);
+	put(a, XBT_NULL, "data/x", "1");
+	expect_event(a, "data/x", "tok");
+	expect_event(b, "data/x", "tok");
+	ck_assert(xs_unwatch(a, "data", "tok"));
+	ck_assert(!xs_unwatch(a, "data", "tok"));
+	ck_assert_int_eq(errno, ENOENT);
+	put(a, XBT_NULL, "data/y", "1");
+	expect_event(b, "data/y", "tok");
+	ck_assert_ptr_null(xs_check_watch(a));
+	ck_assert_int_eq(errno, EAGAIN);
+	xs_close(a);
+	xs_close(b);
+	wait_for(nothing_left);
+}
+END_TEST
+
+START_TEST(refused_watch_leaves_no_trace)
+{
+	int fd = raw_open();
+
+	for (int i = 0; i < 2; i++) { /* EEXIST from the mux, if it kept the first */
+		RAW_SEND(fd, XS_WATCH, 1, 0, "!bad\0tok");
+		raw_expect(fd, XS_ERROR, 1, "EINVAL");
+	}
+	RAW_SEND(fd, XS_WATCH, 2, 0, "one string");
+	raw_expect(fd, XS_ERROR, 2, "EINVAL");
+	RAW_SEND(fd, XS_UNWATCH, 3, 0, "a\0b\0c");
+	raw_expect(fd, XS_ERROR, 3, "EINVAL");
+	close(fd);
+}
+END_TEST
+
+START_TEST(longest_strings_come_back_and_longer_are_refused)
+{
+	int fd = raw_open();
+	char body[XENSTORE_PAYLOAD_MAX] = "p";
+
+	memset(body + 2, 't', STOREMUX_TOKEN_MAX + 1);
+	raw_send(fd, XS_WATCH, 1, 0, body, 2 + STOREMUX_TOKEN_MAX + 2);
+	raw_expect(fd, XS_ERROR, 1, "EINVAL");
+	body[2 + STOREMUX_TOKEN_MAX] = '\0';
+	raw_send(fd, XS_WATCH, 1, 0, body, 2 + STOREMUX_TOKEN_MAX + 1);
+	raw_expect(fd, XS_WATCH, 1, "OK");
+	raw_expect(fd, XS_WATCH_EVENT, 0, body);
+	memset(body, 'p', XENSTORE_ABS_PATH_MAX + 1);
+	memcpy(body + XENSTORE_ABS_PATH_MAX + 1, "\0t", 3);
+	raw_send(fd, XS_WATCH, 2, 0, body, XENSTORE_ABS_PATH_MAX + 4);
+	raw_expect(fd, XS_ERROR, 2, "EINVAL");
+	memcpy(body + XENSTORE_ABS_PATH_MAX, "\0t", 3);
+	raw_send(fd, XS_WATCH, 2, 0, body, XENSTORE_ABS_PATH_MAX + 3);
+	raw_expect(fd, XS_WATCH, 2, "OK");
+	raw_expect(fd, XS_WATCH_EVENT, 0, body);
+	ck_assert_uint_le(world.store.longest_token, 16);
+	close(fd);
+}
+END_TEST
+
+START_TEST(transactions_belong_to_their_client)
+{
+	struct xs_handle *a = open_store(), *b = open_store();
+	xs_transaction_t ta = xs_transaction_start(a), tb = xs_transaction_start(b);
+
+	ck_assert_uint_ne(ta, 0);
+	ck_assert_uint_ne(tb, 0);
+	put(a, ta, "data/t", "v");
+	expect_value(a, ta, "data/t", "v");
+	ck_assert_ptr_null(xs_read(b, ta, "data/t", NULL));
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert(!xs_transaction_end(b, ta, false));
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert(xs_transaction_end(a, ta, false));
+	ck_assert(!xs_transaction_end(a, ta, false));
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert(xs_transaction_end(b, tb, true));
+	wait_for(nothing_left);
+	xs_close(a);
+	xs_close(b);
+}
+END_TEST
+
+START_TEST(malformed_transaction_end_keeps_it)
+{
+	int fd = raw_open();
+	uint32_t tx_id;
+
+	RAW_SEND(fd, XS_TRANSACTION_START, 1, 0, "");
+	tx_id = atoi(raw_receive(fd).body);
+	RAW_SEND(fd, XS_TRANSACTION_END, 2, tx_id, "X");
+	raw_expect(fd, XS_ERROR, 2, "EINVAL");
+	RAW_SEND(fd, XS_TRANSACTION_END, 3, tx_id, "F");
+	raw_expect(fd, XS_TRANSACTION_END, 3, "OK");
+	RAW_SEND(fd, XS_TRANSACTION_END, 4, 0, "F");
+	raw_expect(fd, XS_ERROR, 4, "ENOENT");
+	close(fd);
+}
+END_TEST
+
+START_TEST(ended_and_refused_transactions_free_their_share)
+{
+	struct xs_handle *xs = open_store();
+	int fd = raw_open();
+	uint32_t tx_id;
+
+	for (uint32_t i = 0; i < 2 * STOREMUX_TRANSACTIONS_PER_CLIENT; i++) {
+		xs_transaction_t tx = xs_transaction_start(xs);
+
+		ck_assert_uint_ne(tx, 0);
+		ck_assert(xs_transaction_end(xs, tx, i % 2));
+	}
+	RAW_SEND(fd, XS_TRANSACTION_START, 1, 0, "");
+	tx_id = atoi(raw_receive(fd).body);
+	for (uint32_t i = 0; i < STOREMUX_TRANSACTIONS_PER_CLIENT; i++) {
+		RAW_SEND(fd, XS_TRANSACTION_START, 2, tx_id, "");
+		raw_expect(fd, XS_ERROR, 2, "EBUSY");
+	}
+	close(fd);
+	xs_close(xs);
+	wait_for(nothing_left);
+}
+END_TEST
+
+static bool three_watches_two_tx(const struct store *s)
+{
+	return s->watches_used == 3 && s->tx_used == 2;
+}
+
+START_TEST(killed_client_is_cleaned_up_after)
+{
+	pid_t pid = fork();
+	struct xs_handle *xs;
+
+	if (pid == 0) {
+		struct xs_handle *mine = open_store();
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (const char *token = "abc"; *token; token++)
+			ck_assert(xs_watch(mine, "data", token));
+		ck_assert(xs_transaction_start(mine) && xs_transaction_start(mine));
+		pause();
+	}
+	wait_for(three_watches_two_tx);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	wait_for(nothing_left);
+	xs = open_store();
+	put(xs, XBT_NULL, "data/z", "1");
+	expect_value(xs, XBT_NULL, "data/z", "1");
+	xs_close(xs);
+}
+END_TEST
+
+static bool one_watch_made_two_tx_started_all_ended(const struct store *s)
+{
+	return s->watches_made == 1 && s->next_tx_id == 2 && nothing_left(s);
+}
+
+START_TEST(what_a_dead_client_had_in_flight_is_ended)
+{
+	int fd = raw_open();
+
+	store_set_hold(true);
+	RAW_SEND(fd, XS_WATCH, 1, 0, "data\0tok");
+	RAW_SEND(fd, XS_TRANSACTION_START, 2, 0, "");
+	RAW_SEND(fd, XS_TRANSACTION_START, 3, 0, "");
+	close(fd);
+	store_set_hold(false);
+	wait_for(one_watch_made_two_tx_started_all_ended);
+}
+END_TEST
+
+static bool last_of_many_written(const struct store *s)
+{
+	return store_node((struct store *)s, "many/39") != NULL;
+}
+
+START_TEST(requests_sent_before_closing_are_served)
+{
+	int fd = raw_open();
+	char body[32];
+
+	store_set_hold(true);
+	for (int i = 0; i < 40; i++) /* more than may be in flight */
+		raw_send(fd, XS_WRITE, i, 0, body, sprintf(body, "many/%d", i) + 1);
+	close(fd);
+	store_set_hold(false);
+	wait_for(last_of_many_written);
+	ck_assert_uint_eq(world.store.nodes_used, 40);
+}
+END_TEST
+
+START_TEST(pipelined_unwatch_finds_its_watch)
+{
+	int fd = raw_open();
+
+	store_set_hold(true);
+	RAW_SEND(fd, XS_WATCH, 1, 0, "data\0t");
+	RAW_SEND(fd, XS_UNWATCH, 2, 0, "data\0t");
+	RAW_SEND(fd, XS_WATCH, 3, 0, "data\0t");
+	RAW_SEND(fd, XS_WATCH, 4, 0, "!\0t");
+	RAW_SEND(fd, XS_UNWATCH, 5, 0, "!\0t");
+	store_set_hold(false);
+	raw_expect(fd, XS_WATCH, 1, "OK");
+	raw_expect(fd, XS_WATCH_EVENT, 0, "data\0t");
+	raw_expect(fd, XS_UNWATCH, 2, "OK");
+	raw_expect(fd, XS_WATCH, 3, "OK");
+	raw_expect(fd, XS_WATCH_EVENT, 0, "data\0t");
+	raw_expect(fd, XS_ERROR, 4, "EINVAL");
+	raw_expect(fd, XS_ERROR, 5, "ENOENT");
+	close(fd);
+	wait_for(nothing_left);
+}
+END_TEST
+
+START_TEST(request_in_single_bytes_is_served)
+{
+	int fd = raw_open();
+	struct storemux_message msg = message(XS_WRITE, 5, 0, "bytes\0v", 7);
+	struct xs_handle *xs = open_store();
+
+	for (uint32_t i = 0; i < 16 + 7; i++) {
+		ck_assert_int_eq(send(fd, msg.bytes + i, 1, 0), 1);
+		if (i % 8 == 0) /* others go on meanwhile */
+			put(xs, XBT_NULL, "other", "1");
+	}
+	raw_expect(fd, XS_WRITE, 5, "OK");
+	expect_value(xs, XBT_NULL, "bytes", "v");
+	xs_close(xs);
+	close(fd);
+}
+END_TEST
+
+START_TEST(oversized_request_is_answered_and_closed)
+{
+	struct xsd_sockmsg hdr = {.type = XS_WRITE, .req_id = 3, .len = XENSTORE_PAYLOAD_MAX + 1};
+	int fd = raw_open();
+	char byte;
+
+	ck_assert_int_eq(send(fd, &hdr, sizeof(hdr), 0), sizeof(hdr));
+	raw_expect(fd, XS_ERROR, 3, "E2BIG");
+	ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(reset_watches_is_refused_to_clients)
+{
+	struct xs_handle *xs = open_store();
+	int fd = raw_open();
+
+	ck_assert(xs_watch(xs, "data", "tok"));
+	RAW_SEND(fd, XS_RESET_WATCHES, 11, 0, "");
+	raw_expect(fd, XS_ERROR, 11, "EPERM");
+	ck_assert_uint_eq(world.store.resets, 1); /* the mux's own */
+	ck_assert_uint_eq(world.store.watches_used, 1);
+	close(fd);
+	xs_close(xs);
+}
+END_TEST
+
+static bool writer_is_alone(const struct store *s)
+{
+	return s->watches_made == 1 && s->watches_used == 0;
+}
+
+START_TEST(client_that_reads_no_events_is_dropped_once)
+{
+	struct xs_handle *xs = open_store();
+	int slow = raw_open(), writes = 0;
+	char path[1024];
+
+	RAW_SEND(slow, XS_WATCH, 1, 0, "slow\0tok");
+	raw_expect(slow, XS_WATCH, 1, "OK");
+	memset(path, 'p', sizeof(path) - 1);
+	memcpy(path, "slow/", 5);
+	path[sizeof(path) - 1] = '\0';
+	while (!store_is(writer_is_alone)) {
+		put(xs, XBT_NULL, path, "v");
+		ck_assert_int_lt(++writes, 4000);
+	}
+	ck_assert_int_ge(writes, STOREMUX_QUEUE_BYTES / 2 / 1024);
+	put(xs, XBT_NULL, path, "w");
+	expect_value(xs, XBT_NULL, path, "w");
+	ck_assert_uint_eq(log_lines_with("does not read"), 1);
+	xs_close(xs);
+	close(slow);
+}
+END_TEST
+
+START_TEST(client_that_reads_replies_late_loses_none)
+{
+	struct xs_handle *xs = open_store();
+	enum {
+		REQUESTS = 400,
+		SIZE = 16 + 4
+	};
+	static char requests[REQUESTS * SIZE], value[4000];
+	int late = raw_open();
+
+	memset(value, 'v', sizeof(value) - 1);
+	put(xs, XBT_NULL, "big", value);
+	for (int i = 0; i < REQUESTS; i++) {
+		struct storemux_message msg = message(XS_READ, i, 0, "big", 4);
+
+		memcpy(requests + i * SIZE, msg.bytes, SIZE);
+	}
+	ck_assert_int_eq(send(late, requests, sizeof(requests), 0), sizeof(requests));
+	for (int i = 0; i < 100; i++)
+		put(xs, XBT_NULL, "other", "1");
+	for (int i = 0; i < REQUESTS; i++)
+		raw_expect(late, XS_READ, i, value);
+	xs_close(xs);
+	close(late);
+}
+END_TEST
+
+START_TEST(full_ring_holds_clients_back_without_loss)
+{
+	enum {
+		CLIENTS = 3,
+		REQUESTS = 20
+	};
+	static char body[3000] = "k";
+	int fds[CLIENTS];
+
+	store_set_hold(true);
+	for (int c = 0; c < CLIENTS; c++) {
+		fds[c] = raw_open();
+		for (int i = 0; i < REQUESTS; i++)
+			raw_send(fds[c], XS_WRITE, i, 0, body, sizeof(body));
+	}
+	store_set_hold(false);
+	for (int c = 0; c < CLIENTS; c++) {
+		for (int i = 0; i < REQUESTS; i++)
+			raw_expect(fds[c], XS_WRITE, i, "OK");
+		close(fds[c]);
+	}
+}
+END_TEST
+
+START_TEST(clients_are_served_in_turn)
+{
+	enum {
+		CLIENTS = 5,
+		REQUESTS = 20
+	};
+	int fds[CLIENTS];
+	static char body[900];
+
+	store_set_hold(true);
+	for (int c = 0; c < CLIENTS; c++) {
+		fds[c] = raw_open();
+		for (int i = 0; i < REQUESTS; i++) {
+			snprintf(body, sizeof(body), "turn/%d/%d", c, i);
+			raw_send(fds[c], XS_WRITE, i, 0, body, sizeof(body));
+		}
+	}
+	store_set_hold(false);
+	for (int c = 0; c < CLIENTS; c++) {
+		for (int i = 0; i < REQUESTS; i++)
+			raw_expect(fds[c], XS_WRITE, i, "OK");
+		close(fds[c]);
+	}
+	/* Nodes are in the order of writing: none has come last. */
+	for (int c = 0; c < CLIENTS; c++) {
+		snprintf(body, sizeof(body), "turn/%d/5", c);
+		ck_assert_int_lt(store_node(&world.store, body) - world.store.nodes, 10 * CLIENTS);
+	}
+}
+END_TEST
+
+START_TEST(shares_of_a_client_are_bounded)
+{
+	int fd = raw_open();
+	char body[32];
+
+	for (uint32_t i = 0; i < STOREMUX_WATCHES_PER_CLIENT; i++) {
+		raw_send(fd, XS_WATCH, i, 0, body, sprintf(body, "p%ct%u", 0, i) + 1);
+		ck_assert_uint_eq(raw_receive(fd).hdr.type, XS_WATCH);
+		ck_assert_uint_eq(raw_receive(fd).hdr.type, XS_WATCH_EVENT);
+	}
+	RAW_SEND(fd, XS_WATCH, 1, 0, "p\0t");
+	raw_expect(fd, XS_ERROR, 1, "E2BIG");
+	for (uint32_t i = 0; i < STOREMUX_TRANSACTIONS_PER_CLIENT; i++) {
+		RAW_SEND(fd, XS_TRANSACTION_START, i, 0, "");
+		ck_assert_uint_eq(raw_receive(fd).hdr.type, XS_TRANSACTION_START);
+	}
+	RAW_SEND(fd, XS_TRANSACTION_START, 2, 0, "");
+	raw_expect(fd, XS_ERROR, 2, "ENOSPC");
+	close(fd);
+	wait_for(nothing_left);
+}
+END_TEST
+
+static bool all_watch(const struct store *s)
+{
+	return s->watches_used == STOREMUX_CLIENTS_MAX;
+}
+
+START_TEST(one_client_too_many_is_turned_away)
+{
+	int fds[STOREMUX_CLIENTS_MAX], more;
+	char byte;
+
+	for (uint32_t i = 0; i < STOREMUX_CLIENTS_MAX; i++) {
+		fds[i] = raw_open();
+		RAW_SEND(fds[i], XS_WATCH, i, 0, "p\0t");
+		raw_expect(fds[i], XS_WATCH, i, "OK");
+		raw_expect(fds[i], XS_WATCH_EVENT, 0, "p\0t");
+	}
+	more = raw_open();
+	ck_assert_int_eq(recv(more, &byte, 1, 0), 0);
+	close(more);
+	close(fds[3]);
+	/* Its place is free when its watch is known to be removed. */
+	while (store_is(all_watch)) {
+		RAW_SEND(fds[0], XS_READ, 1, 0, "none");
+		raw_expect(fds[0], XS_ERROR, 1, "ENOENT");
+	}
+	RAW_SEND(fds[0], XS_READ, 1, 0, "none");
+	raw_expect(fds[0], XS_ERROR, 1, "ENOENT");
+	fds[3] = raw_open();
+	RAW_SEND(fds[3], XS_READ, 1, 0, "none");
+	raw_expect(fds[3], XS_ERROR, 1, "ENOENT");
+	for (uint32_t i = 0; i < STOREMUX_CLIENTS_MAX; i++)
+		close(fds[i]);
+	wait_for(nothing_left);
+}
+END_TEST
+
+static const enum lie lies[] = {LIE_UNKNOWN_ID, LIE_WRONG_TYPE, LIE_BAD_INDEX, LIE_LONG_BODY,
+				LIE_BAD_TX_ID,	LIE_BAD_EVENT,	LIE_ERROR_WORD};
+
+START_TEST(nonsense_from_xenstored_ends_the_mux)
+{
+	int fd = raw_open();
+	char byte;
+
+	RAW_SEND(fd, XS_READ, 1, 0, "none");
+	raw_expect(fd, XS_ERROR, 1, "ENOENT");
+	store_set_lie(lies[_i]);
+	if (lies[_i] == LIE_BAD_TX_ID)
+		RAW_SEND(fd, XS_TRANSACTION_START, 2, 0, "");
+	else
+		RAW_SEND(fd, XS_READ, 2, 0, "none");
+	wait_for_mux();
+	world.expected_exit = EPROTO;
+	while (recv(fd, &byte, 1, 0) > 0)
+		;
+	close(fd);
+}
+END_TEST
+
+START_TEST(broken_listening_socket_ends_the_mux)
+{
+	ck_assert_int_eq(shutdown(world.listen_fd, SHUT_RDWR), 0);
+	wait_for_mux();
+	world.expected_exit = EPIPE;
+}
+END_TEST
+
+static Suite *storemux_suite(void)
+{
+	Suite *suite = suite_create("storemux");
+	TCase *tc = tcase_create("whole");
+
+	tcase_set_timeout(tc, 2 * DEADLINE_SEC);
+	tcase_add_checked_fixture(tc, start_world, stop_world);
+	tcase_add_test(tc, two_clients_read_what_the_other_wrote);
+	tcase_add_test(tc, equal_request_ids_go_back_to_their_clients);
+	tcase_add_test(tc, two_clients_watch_with_the_same_token);
+	tcase_add_test(tc, refused_watch_leaves_no_trace);
+	tcase_add_test(tc, longest_strings_come_back_and_longer_are_refused);
+	tcase_add_test(tc, transactions_belong_to_their_client);
+	tcase_add_test(tc, malformed_transaction_end_keeps_it);
+	tcase_add_test(tc, ended_and_refused_transactions_free_their_share);
+	tcase_add_test(tc, killed_client_is_cleaned_up_after);
+	tcase_add_test(tc, what_a_dead_client_had_in_flight_is_ended);
+	tcase_add_test(tc, requests_sent_before_closing_are_served);
+	tcase_add_test(tc, pipelined_unwatch_finds_its_watch);
+	tcase_add_test(tc, request_in_single_bytes_is_served);
+	tcase_add_test(tc, oversized_request_is_answered_and_closed);
+	tcase_add_test(tc, reset_watches_is_refused_to_clients);
+	tcase_add_test(tc, client_that_reads_no_events_is_dropped_once);
+	tcase_add_test(tc, client_that_reads_replies_late_loses_none);
+	tcase_add_test(tc, full_ring_holds_clients_back_without_loss);
+	tcase_add_test(tc, clients_are_served_in_turn);
+	tcase_add_test(tc, shares_of_a_client_are_bounded);
+	tcase_add_test(tc, one_client_too_many_is_turned_away);
+	tcase_add_loop_test(tc, nonsense_from_xenstored_ends_the_mux, 0,
+			    sizeof(lies) / sizeof(lies[0]));
+	tcase_add_test(tc, broken_listening_socket_ends_the_mux);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+CHECK_MAIN(storemux_suite)
