@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: MIT
+/*
+ * libringway's public functions on loopback Xen, against the small backend of vbd_backend.h: open,
+ * use, close, and all the ways in which a backend can refuse, vanish, come back or lie. One process
+ * plays both domains.
+ */
+#include "tests/vbd_backend.h"
+#include <err.h>
+#include <sched.h>
+#include <spawn.h>
+#include <time.h>
+#include "frontend/user/libringway.h"
+#include "tests/check_main.h"
+
+#define BIG_BYTES (1u << 20)
+
+static struct vbd_backend b;
+static struct rwy_xenbus *dom0; /* the test's own eyes and hands */
+static struct rwy_vbd *vbd;
+static char why[RWY_VBD_WHY_BYTES];
+static const struct rwy_vbd_options impatient = {
+	.connect_timeout_ms = 400,
+	.reconnect_timeout_ms = 400,
+};
+
+static void become(uint32_t domid)
+{
+	char path[PATH_MAX + 32];
+
+	world_as(domid);
+	if (domid)
+		snprintf(path, sizeof(path), "%s/dom%u/xenstored", world.dir, domid);
+	else
+		snprintf(path, sizeof(path), "%s/xenstored/socket", world.dir);
+	setenv("XENSTORED_PATH", path, 1);
+}
+
+static void setup(void)
+{
+	become(0);
+	vbd_backend_init(&b, world.a);
+	ck_assert_int_eq(rwy_xenbus_open(&dom0), 0);
+}
+
+/* After the orders and what must come before the thread; from here on we are the guest. */
+static void begin(void)
+{
+	vbd_backend_start(&b);
+	become(world.a);
+}
+
+static void teardown(void)
+{
+	vbd_backend_stop(&b);
+	rwy_xenbus_close(dom0);
+}
+
+static int open_disk(const char *name, const struct rwy_vbd_options *options)
+{
+	vbd = (void *)&b;
+	strcpy(why, "not set");
+	return rwy_vbd_open(name, options, &vbd, why, sizeof(why));
+}
+
+static void must_open(const struct rwy_vbd_options *options)
+{
+	int err = open_disk("xvda", options);
+
+	ck_assert_msg(err == 0, "open: %d %s", err, why);
+}
+
+static void must_fail(const char *name, int err, const char *text)
+{
+	ck_assert_int_eq(open_disk(name, &impatient), err);
+	ck_assert_msg(strstr(why, text), "why is: %s", why);
+	ck_assert_ptr_null(vbd);
+}
+
+static enum xenbus_state front_state(void)
+{
+	return rwy_xenbus_read_state(dom0, "%s/state", b.front);
+}
+
+static enum xenbus_state back_state(void)
+{
+	return rwy_xenbus_read_state(dom0, "%s/state", b.back);
+}
+
+/* Wait for a condition that another thread brings about; the test's timeout bounds it. */
+#define AWAIT(condition)     \
+	while (!(condition)) \
+	sched_yield()
+
+static void fill(uint8_t *buf, size_t len, unsigned int seed)
+{
+	for (size_t i = 0; i < len; i++)
+		buf[i] = (uint8_t)((i >> 8) * 31 + i + seed * 17);
+}
+
+static void write_and_read_back(unsigned int seed)
+{
+	static uint8_t out[BIG_BYTES], in[BIG_BYTES];
+
+	fill(out, sizeof(out), seed);
+	ck_assert_int_eq(rwy_vbd_pwrite(vbd, out, sizeof(out), 4096), 0);
+	ck_assert_int_eq(rwy_vbd_flush(vbd), 0);
+	ck_assert_int_eq(memcmp(b.disk + 4096, out, sizeof(out)), 0);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, in, sizeof(in), 4096), 0);
+	ck_assert_int_eq(memcmp(in, out, sizeof(in)), 0);
+}
+
+START_TEST(disk_opens_works_closes_and_opens_again)
+{
+	struct rwy_vbd_info info;
+
+	begin();
+	for (unsigned int i = 0; i < 3; i++) {
+		must_open(NULL);
+		ck_assert_str_eq(why, "");
+		ck_assert_int_eq(front_state(), XenbusStateConnected);
+		ck_assert_int_eq(rwy_vbd_status(vbd, why, sizeof(why)), 0);
+		rwy_vbd_get_info(vbd, &info);
+		ck_assert_uint_eq(info.capacity_bytes, DISK_SECT * 512);
+		ck_assert_uint_eq(info.sector_bytes, 512);
+		ck_assert_uint_eq(info.devid, DEVID);
+		ck_assert_uint_eq(info.backend_domid, 0);
+		ck_assert(info.write_cache && !info.read_only);
+		write_and_read_back(i);
+		ck_assert_uint_eq(b.flushes, i + 1);
+		rwy_vbd_close(vbd);
+		ck_assert_uint_eq(b.disconnects, i + 1);
+		AWAIT(back_state() == XenbusStateInitWait);
+		ck_assert_int_eq(front_state(), XenbusStateInitialising);
+	}
+}
+END_TEST
+
+struct ring_order {
+	int max_order;
+	uint32_t most, pages;
+};
+
+static const struct ring_order orders[] = {
+	{-1, 0, 1}, {0, 0, 1}, {1, 0, 2}, {4, 0, 4}, {4, 16, 16}, {4, 3, 2}, {9, 16, 16},
+};
+
+START_TEST(ring_is_as_large_as_both_allow)
+{
+	struct rwy_vbd_options options = {.max_ring_pages = orders[_i].most};
+
+	b.max_order = orders[_i].max_order;
+	begin();
+	must_open(&options);
+	ck_assert_uint_eq(b.nr_ring_pages, orders[_i].pages);
+	write_and_read_back(7);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+/* What another driver, or one with a larger ring, has left in our directory. */
+START_TEST(leftovers_of_earlier_drivers_do_no_harm)
+{
+	static const char *const nodes[] = {"multi-queue-num-queues", "ring-page-order",
+					    "ring-ref"};
+	char path[128];
+	uint32_t number;
+
+	b.max_order = _i ? 2 : -1;
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", b.front, nodes[i]);
+		rwy_xenbus_write(dom0, RWY_XENBUS_NO_TX, path, "3");
+	}
+	begin();
+	must_open(NULL);
+	ck_assert_uint_eq(b.nr_ring_pages, _i ? 4 : 1);
+	ck_assert_int_eq(rwy_xenbus_read_u32(dom0, RWY_XENBUS_NO_TX, 0, 9, &number, "%s/%s",
+					     b.front, nodes[0]),
+			 -ENOENT);
+	ck_assert_int_eq(rwy_xenbus_read_u32(dom0, RWY_XENBUS_NO_TX, 0, 9, &number, "%s/%s",
+					     b.front, nodes[_i ? 2 : 1]),
+			 -ENOENT);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+START_TEST(disks_are_found_by_name)
+{
+	struct rwy_vbd_options bad = {.reserved = {0, 1}};
+
+	begin();
+	must_fail("bogus", -EINVAL, "bogus");
+	must_fail("xvdq", -ENOENT, "xvdq");
+	ck_assert_int_eq(open_disk("xvda", &bad), -EINVAL);
+	ck_assert_int_eq(rwy_vbd_open("xvdq", NULL, &vbd, NULL, 0), -ENOENT);
+	ck_assert_int_eq(open_disk("51712", NULL), 0);
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(open_disk(NULL, NULL), 0);
+	rwy_vbd_close(vbd);
+	rwy_vbd_close(NULL);
+}
+END_TEST
+
+START_TEST(several_disks_must_be_told_apart)
+{
+	char path[128];
+
+	begin();
+	snprintf(path, sizeof(path), "/local/domain/%u/device/vbd/51728/backend", world.a);
+	ck_assert_int_eq(rwy_xenbus_write(dom0, RWY_XENBUS_NO_TX, path, "/nowhere"), 0);
+	must_fail(NULL, -ENOTUNIQ, "2 disks");
+	rwy_xenbus_remove(dom0, RWY_XENBUS_NO_TX, "/local/domain/%u/device/vbd", world.a);
+	must_fail(NULL, -ENOENT, "no disks");
+}
+END_TEST
+
+START_TEST(read_only_disk_refuses_writes)
+{
+	struct rwy_vbd_info info;
+	uint8_t buf[512] = {1};
+
+	b.read_only = true;
+	begin();
+	must_open(NULL);
+	rwy_vbd_get_info(vbd, &info);
+	ck_assert(info.read_only);
+	ck_assert_int_eq(rwy_vbd_pwrite(vbd, buf, sizeof(buf), 0), -EROFS);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, buf, sizeof(buf), 0), 0);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, buf, sizeof(buf), 1), -EINVAL);
+	rwy_vbd_close(vbd);
+	ck_assert_uint_eq(b.disk[0], 0);
+}
+END_TEST
+
+START_TEST(refusal_is_told_in_the_backends_words)
+{
+	time_t start = time(NULL);
+
+	b.refusal = "policy: not for you";
+	b.refuse_at_offer = _i;
+	if (_i) /* as it would be found: refused before anybody asked */
+		vbd_backend_refuse(&b);
+	begin();
+	ck_assert_int_eq(open_disk("xvda", NULL), -EACCES);
+	ck_assert_str_eq(why, "backend refused: policy: not for you");
+	ck_assert_uint_eq(b.connects, 0);
+	ck_assert_int_ne(front_state(), XenbusStateConnected);
+	ck_assert_int_lt(time(NULL) - start, 7); /* long before the timeout of 10 s */
+}
+END_TEST
+
+/* Refused once, granted after: the refusal left behind keeps nobody out. */
+START_TEST(stale_refusal_does_not_keep_us_out)
+{
+	b.refusal = "once";
+	vbd_backend_refuse(&b);
+	b.refusal = NULL;
+	begin();
+	must_open(NULL);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+START_TEST(silent_backend_is_given_up)
+{
+	b.silent = true;
+	begin();
+	must_fail("xvda", -ETIMEDOUT, "InitWait");
+	ck_assert_int_ne(front_state(), XenbusStateInitialised);
+	vbd_backend_lock(&b);
+	b.silent = false;
+	vbd_backend_order(&b);
+	must_open(NULL);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+static const char *const senseless[] = {"99999999999999999999", "-1", "", "0x10",
+					"18014398509481984"};
+
+START_TEST(senseless_capacity_is_refused)
+{
+	b.sectors_text = senseless[_i];
+	begin();
+	must_fail("xvda", -EPROTO, "sectors");
+}
+END_TEST
+
+/* This program again, as another process of the guest, which opens the disk and stays. Not a mere
+ * fork: a child of a process with threads may do little more than exec. Ours to kill. */
+static pid_t start_victim(void)
+{
+	char self[] = "/proc/self/exe", number[16], told;
+	char *argv[] = {self, NULL};
+	int ends[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	snprintf(number, sizeof(number), "%d", ends[1]);
+	setenv("VBD_VICTIM", number, 1);
+	unsetenv("WORLD_PRELOADED");
+	ck_assert_int_eq(posix_spawn(&pid, self, NULL, NULL, argv, environ), 0);
+	unsetenv("VBD_VICTIM");
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &told, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+static void be_victim(int tell_fd)
+{
+	if (open_disk("xvda", NULL))
+		errx(1, "victim: %s", why);
+	if (write(tell_fd, "", 1) != 1)
+		err(1, "victim");
+	for (;;)
+		pause();
+}
+
+START_TEST(killed_frontend_is_followed_by_another)
+{
+	begin();
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = start_victim();
+
+		kill(pid, SIGKILL);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		ck_assert_int_eq(front_state(), XenbusStateConnected);
+		ck_assert_int_eq(back_state(), XenbusStateConnected);
+	}
+	must_open(NULL);
+	write_and_read_back(1);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+/* --- backends that go away while requests are under way */
+
+struct pending {
+	struct rwy_vbd_io io;
+	uint8_t buf[128 * 1024];
+	int result;
+};
+
+static struct pending pending[6];
+static _Atomic int nr_done;
+
+static void note_done(struct rwy_vbd_io *io, int result)
+{
+	struct pending *p = io->user;
+
+	p->result = result;
+	nr_done++;
+}
+
+static bool all_taken(void)
+{
+	bool taken;
+
+	vbd_backend_lock(&b);
+	taken = b.nr_held == 16; /* of 18 parts: the pages are used up */
+	pthread_mutex_unlock(&b.lock);
+	return taken;
+}
+
+/* Writes, held by the backend: some in the ring, some waiting for pages. */
+static void submit_held(void)
+{
+	vbd_backend_lock(&b);
+	b.hold = true;
+	vbd_backend_order(&b);
+	nr_done = 0;
+	for (unsigned int i = 0; i < 6; i++) {
+		struct pending *p = &pending[i];
+
+		fill(p->buf, sizeof(p->buf), i);
+		p->result = 1;
+		p->io = (struct rwy_vbd_io){
+			.op = RWY_VBD_WRITE,
+			.buf = p->buf,
+			.len = sizeof(p->buf),
+			.offset = i * sizeof(p->buf),
+			.done = note_done,
+			.user = p,
+		};
+		ck_assert_int_eq(rwy_vbd_submit(vbd, &p->io), 0);
+	}
+	AWAIT(all_taken());
+	ck_assert_int_eq(nr_done, 0);
+}
+
+static const struct rwy_vbd_options few_pages = {
+	.connect_timeout_ms = 400,
+	.reconnect_timeout_ms = 400,
+	.max_data_pages = 176,
+};
+
+START_TEST(requests_outlive_a_restart_of_the_backend)
+{
+	begin();
+	must_open(&(struct rwy_vbd_options){.max_data_pages = 176});
+	for (uint32_t i = 0; i < 3; i++) {
+		submit_held();
+		vbd_backend_lock(&b);
+		b.hold = false;
+		b.nr_held = 0; /* forgotten, as by a process that died */
+		vbd_backend_write(&b, "error", "stopped"); /* which is no refusal */
+		b.restart = true;
+		vbd_backend_order(&b);
+		AWAIT(nr_done == 6);
+		for (int k = 0; k < 6; k++) {
+			ck_assert_int_eq(pending[k].result, 0);
+			ck_assert_int_eq(memcmp(b.disk + pending[k].io.offset, pending[k].buf,
+						sizeof(pending[k].buf)),
+					 0);
+		}
+		ck_assert_uint_eq(b.connects, i + 2);
+		memset(b.disk, 0, sizeof(b.disk));
+	}
+	ck_assert_int_eq(rwy_vbd_status(vbd, NULL, 0), 0);
+	write_and_read_back(3);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+static void all_must_end(int err, const char *text)
+{
+	uint8_t buf[512];
+
+	AWAIT(nr_done == 6);
+	for (int k = 0; k < 6; k++)
+		ck_assert_int_eq(pending[k].result, err);
+	ck_assert_int_eq(rwy_vbd_status(vbd, why, sizeof(why)), err);
+	ck_assert_msg(strstr(why, text), "why is: %s", why);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, buf, sizeof(buf), 0), err);
+}
+
+START_TEST(backend_that_does_not_come_back_is_given_up)
+{
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	vbd_backend_lock(&b);
+	vbd_backend_write(&b, "error", "gone fishing");
+	b.away = true;
+	b.restart = true;
+	vbd_backend_order(&b);
+	AWAIT(rwy_vbd_status(vbd, NULL, 0));
+	all_must_end(-ETIMEDOUT, "come back in time (it is Closed: gone fishing)");
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+START_TEST(detached_disk_ends_its_requests)
+{
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	vbd_backend_lock(&b);
+	vbd_backend_write(&b, "online", "0");
+	b.restart = true;
+	vbd_backend_order(&b);
+	all_must_end(-ESHUTDOWN, "detached");
+	AWAIT(back_state() == XenbusStateClosed);
+	ck_assert_int_eq(front_state(), XenbusStateClosed);
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(front_state(), XenbusStateClosed);
+}
+END_TEST
+
+START_TEST(removed_disk_ends_its_requests_and_leaves_no_node)
+{
+	char **names;
+	unsigned int n;
+
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	rwy_xenbus_remove(dom0, RWY_XENBUS_NO_TX, "%s", b.front);
+	rwy_xenbus_remove(dom0, RWY_XENBUS_NO_TX, "%s", b.back);
+	all_must_end(-ESHUTDOWN, "removed");
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(rwy_xenbus_list(dom0, RWY_XENBUS_NO_TX, &names, &n, "%s", b.front),
+			 -ENOENT);
+}
+END_TEST
+
+/* Our directory is gone and the backend's is not: nothing that we write may bring ours back, even
+ * where we have the right to (a disk of dom0's own). */
+START_TEST(directory_that_was_removed_stays_removed)
+{
+	char **names, parent[64];
+	unsigned int n;
+
+	snprintf(parent, sizeof(parent), "/local/domain/%u/device/vbd", world.a);
+	rwy_xenbus_set_owner_reader(dom0, RWY_XENBUS_NO_TX, parent, world.a, 0);
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	rwy_xenbus_remove(dom0, RWY_XENBUS_NO_TX, "%s", b.front);
+	vbd_backend_lock(&b);
+	vbd_backend_set_state(&b, XenbusStateClosing);
+	vbd_backend_order(&b);
+	AWAIT(rwy_vbd_status(vbd, NULL, 0) == -EAGAIN || nr_done == 6);
+	vbd_backend_lock(&b);
+	vbd_backend_set_state(&b, XenbusStateClosed);
+	vbd_backend_order(&b);
+	all_must_end(-ESHUTDOWN, "cannot follow");
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(rwy_xenbus_list(dom0, RWY_XENBUS_NO_TX, &names, &n, "%s", b.front),
+			 -ENOENT);
+}
+END_TEST
+
+static void *close_disk(void *arg)
+{
+	(void)arg;
+	rwy_vbd_close(vbd);
+	return NULL;
+}
+
+/* Our pages may be mapped until the backend is Closed: until then they are ours to keep granted. */
+START_TEST(close_waits_until_the_backend_has_let_go)
+{
+	pthread_t closer;
+
+	b.slow = true;
+	begin();
+	must_open(NULL);
+	ck_assert_int_eq(pthread_create(&closer, NULL, close_disk, NULL), 0);
+	AWAIT(front_state() == XenbusStateClosed);
+	ck_assert_int_eq(pthread_tryjoin_np(closer, NULL), EBUSY);
+	vbd_backend_lock(&b);
+	b.slow = false;
+	vbd_backend_order(&b);
+	pthread_join(closer, NULL);
+	ck_assert_uint_eq(b.disconnects, 1);
+	ck_assert_int_eq(front_state(), XenbusStateInitialising);
+}
+END_TEST
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+START_TEST(close_gives_a_slow_backend_its_time_and_no_more)
+{
+	uint64_t start, took;
+
+	b.slow = true;
+	begin();
+	must_open(&impatient);
+	start = now_ms();
+	rwy_vbd_close(vbd);
+	took = now_ms() - start;
+	ck_assert_uint_eq(b.disconnects, 0);
+	ck_assert_uint_ge(took, impatient.connect_timeout_ms);
+	ck_assert_uint_lt(took, 10 * impatient.connect_timeout_ms);
+}
+END_TEST
+
+START_TEST(lying_backend_is_left_for_good)
+{
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	vbd_backend_lock(&b);
+	b.hold = false;
+	b.lie = true;
+	vbd_backend_order(&b);
+	all_must_end(-EPROTO, "not outstanding");
+	AWAIT(front_state() == XenbusStateInitialising);
+	ck_assert_uint_eq(b.disconnects, 1);
+	ck_assert_uint_eq(b.connects, 1);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+/* The backend never answers: close is bounded, and every request is called back. */
+START_TEST(close_does_not_wait_for_ever)
+{
+	begin();
+	must_open(&few_pages);
+	submit_held();
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(nr_done, 6);
+	for (int k = 0; k < 6; k++)
+		ck_assert_int_eq(pending[k].result, -ESHUTDOWN);
+}
+END_TEST
+
+START_TEST(close_waits_for_requests_under_way)
+{
+	begin();
+	must_open(&(struct rwy_vbd_options){.max_data_pages = 176});
+	submit_held();
+	vbd_backend_lock(&b);
+	b.hold = false;
+	vbd_backend_order(&b);
+	rwy_vbd_close(vbd);
+	ck_assert_int_eq(nr_done, 6);
+	for (int k = 0; k < 6; k++)
+		ck_assert_int_eq(pending[k].result, 0);
+}
+END_TEST
+
+START_TEST(resize_is_seen_while_open)
+{
+	struct rwy_vbd_info info;
+	uint8_t buf[512];
+
+	b.sectors = 1024;
+	begin();
+	must_open(NULL);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, buf, 512, 1024 * 512), -EINVAL);
+	vbd_backend_lock(&b);
+	b.sectors = 2048;
+	b.resized = true;
+	vbd_backend_order(&b);
+	do
+		rwy_vbd_get_info(vbd, &info);
+	while (info.capacity_bytes != 2048 * 512);
+	ck_assert_int_eq(rwy_vbd_pread(vbd, buf, 512, 1024 * 512), 0);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+static int from_callback;
+
+static void call_from_callback(struct rwy_vbd_io *io, int result)
+{
+	(void)io;
+	(void)result;
+	from_callback = rwy_vbd_flush(vbd);
+	nr_done++;
+}
+
+START_TEST(blocking_in_a_callback_is_refused)
+{
+	struct rwy_vbd_io io = {.op = RWY_VBD_FLUSH};
+
+	begin();
+	must_open(NULL);
+	ck_assert_int_eq(rwy_vbd_submit(vbd, &io), -EINVAL);
+	io.done = call_from_callback;
+	ck_assert_int_eq(rwy_vbd_submit(vbd, &io), 0);
+	AWAIT(nr_done == 1);
+	ck_assert_int_eq(from_callback, -EDEADLK);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+#define NR(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
+static Suite *vbd_life_suite(void)
+{
+	Suite *suite = suite_create("vbd_life");
+	TCase *tcase = tcase_create("vbd_life");
+
+	if (getenv("VBD_VICTIM"))
+		be_victim(atoi(getenv("VBD_VICTIM")));
+	tcase_set_timeout(tcase, 30);
+	tcase_add_unchecked_fixture(tcase, world_up, world_down);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, disk_opens_works_closes_and_opens_again);
+	tcase_add_loop_test(tcase, ring_is_as_large_as_both_allow, 0, NR(orders));
+	tcase_add_loop_test(tcase, leftovers_of_earlier_drivers_do_no_harm, 0, 2);
+	tcase_add_test(tcase, disks_are_found_by_name);
+	tcase_add_test(tcase, several_disks_must_be_told_apart);
+	tcase_add_test(tcase, read_only_disk_refuses_writes);
+	tcase_add_loop_test(tcase, refusal_is_told_in_the_backends_words, 0, 2);
+	tcase_add_test(tcase, stale_refusal_does_not_keep_us_out);
+	tcase_add_test(tcase, silent_backend_is_given_up);
+	tcase_add_loop_test(tcase, senseless_capacity_is_refused, 0, NR(senseless));
+	tcase_add_test(tcase, killed_frontend_is_followed_by_another);
+	tcase_add_test(tcase, requests_outlive_a_restart_of_the_backend);
+	tcase_add_test(tcase, backend_that_does_not_come_back_is_given_up);
+	tcase_add_test(tcase, detached_disk_ends_its_requests);
+	tcase_add_test(tcase, removed_disk_ends_its_requests_and_leaves_no_node);
+	tcase_add_test(tcase, directory_that_was_removed_stays_removed);
+	tcase_add_test(tcase, close_waits_until_the_backend_has_let_go);
+	tcase_add_test(tcase, close_gives_a_slow_backend_its_time_and_no_more);
+	tcase_add_test(tcase, lying_backend_is_left_for_good);
+	tcase_add_test(tcase, close_does_not_wait_for_ever);
+	tcase_add_test(tcase, close_waits_for_requests_under_way);
+	tcase_add_test(tcase, resize_is_seen_while_open);
+	tcase_add_test(tcase, blocking_in_a_callback_is_refused);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+CHECK_MAIN(vbd_life_suite)
