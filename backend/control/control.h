@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The map of ringwayd: the one object that its parts hang from.
+ *
+ *   main.c, options.c, instance.c      start, command line, one instance, the way out
+ *   watcher.c, watcher_path.c          what appears and changes in xenstore
+ *   device.c                           a device's life cycle: events in, actions out
+ *   backdir.c, frontend.c              its own directory; what the guest published
+ *   verdict.c                          may it be served, and with what:
+ *     target.c, target_direct.c          the disk
+ *     policy.c, policy_match.c, policy_audit.c
+ *   device_link.c                      its place in a data process
+ *   worker.c, worker_spawn.c, channel.c  the data processes
+ *   query.c, query_json.c              the query socket, and what it answers
+ *
+ * Single-threaded: everything runs from the loop.
+ */
+#pragma once
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct device;
+struct options;
+struct policy;
+struct query;
+struct rwy_loop;
+struct rwy_xenbus;
+struct watcher;
+struct worker_pool;
+
+enum control_phase {
+	CONTROL_RUNNING,
+	CONTROL_DRAINING, /* devices are being closed */
+	CONTROL_LEAVING,  /* data processes are leaving */
+};
+
+struct control {
+	enum control_phase phase;
+	bool announced; /* systemd knows that we are ready */
+	const struct options *options;
+	struct rwy_loop *loop;
+	struct rwy_xenbus *xb;
+	struct policy *policy;
+	struct worker_pool *pool;
+	struct watcher *watcher;
+	struct query *query;
+	TAILQ_HEAD(device_list, device) devices;
+};
+
+/* A device has come to rest or is gone. While draining, with the last of them it is time to go. */
+void control_device_settled(struct control *control);

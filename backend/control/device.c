@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The life of a vbd. Trusts dom0's nodes; a frontend's state is any value at any moment, and the
+ * handshake table is total. Called by watcher.c, device_link.c, verdict.c and main.c.
+ */
+#include "backend/control/device.h"
+#include "backend/control/device_link.h"
+#include "backend/control/options.h"
+#include "backend/control/query.h"
+#include "backend/control/verdict.h"
+#include "backend/control/watcher.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+
+int device_create(struct device **out, struct control *control, uint32_t domid, uint32_t devid)
+{
+	struct device *dev = calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return -ENOMEM;
+	dev->control = control;
+	dev->check_domain = true;
+	backdir_init(&dev->dir, control->xb, domid, devid);
+	snprintf(dev->name, sizeof(dev->name), "vbd %u/%u", domid, devid);
+	dev->log.name = dev->name;
+	target_init(&dev->target);
+	TAILQ_INSERT_TAIL(&control->devices, dev, all_link);
+	*out = dev;
+	return 0;
+}
+
+void device_destroy(struct device *dev)
+{
+	struct control *control = dev->control;
+
+	watcher_unmark(control->watcher, dev);
+	rwy_xenbus_remove_watch(dev->peer_watch);
+	rwy_loop_remove_timer(dev->retry);
+	worker_drop(&dev->lease);
+	target_fini(&dev->target);
+	TAILQ_REMOVE(&control->devices, dev, all_link);
+	free(dev);
+	query_wake(control->query);
+}
+
+struct device *device_find(struct control *control, uint32_t domid, uint32_t devid)
+{
+	struct device *dev;
+
+	TAILQ_FOREACH(dev, &control->devices, all_link)
+	{
+		if (dev->dir.domid == domid && dev->dir.devid == devid)
+			return dev;
+	}
+	return NULL;
+}
+
+void device_complain(struct device *dev, const struct reason *why)
+{
+	int err;
+
+	if (why != &dev->why)
+		dev->why = *why;
+	rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_WARNING, "%s",
+			dev->why.text);
+	err = backdir_write_error(&dev->dir, dev->why.text);
+	if (err && err != -ENOENT)
+		rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_WARNING,
+				"can't write its error node: %s", strerror(-err));
+}
+
+void device_forgive(struct device *dev)
+{
+	dev->why.text[0] = '\0';
+	backdir_write_error(&dev->dir, "");
+}
+
+static bool is_running(const struct device *dev)
+{
+	return dev->control->phase == CONTROL_RUNNING;
+}
+
+/*
+ * To the table, a closed device that is not online is not offered again, whatever the frontend
+ * does. The same holds for one that is refused, and for any while we leave.
+ */
+static bool counts_as_online(const struct device *dev)
+{
+	bool closed = dev->phase == RWY_PHASE_CLOSING || dev->phase == RWY_PHASE_CLOSED;
+
+	if (closed && (dev->verdict == VERDICT_REFUSED || !is_running(dev)))
+		return false;
+	return dev->online;
+}
+
+static struct backdir_disk describe_disk(const struct device *dev)
+{
+	return (struct backdir_disk){
+		.capacity_sect = dev->target.capacity_sect,
+		.physical_sector_bytes = dev->target.physical_sector_bytes,
+		.info = (dev->target.writable ? 0u : VDISK_READONLY) |
+			(dev->config.cdrom ? VDISK_CDROM : 0u) |
+			(dev->config.removable ? VDISK_REMOVABLE : 0u),
+	};
+}
+
+/* If somebody else wrote our state meanwhile, that is left standing and looked at next. */
+static void switch_state(struct device *dev, enum xenbus_state to, bool offer)
+{
+	struct backdir_disk disk = describe_disk(dev);
+	struct backdir_switch s = {.from = dev->own, .to = to, .offer = offer};
+
+	if (dev->target.open && (offer || to == XenbusStateConnected))
+		s.disk = &disk;
+
+	int err = backdir_switch(&dev->dir, &s);
+	if (!err) {
+		dev->own = to;
+		return;
+	}
+	if (err != -ESTALE && err != -ENOENT)
+		rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_ERROR,
+				"can't write state %s: %s", rwy_xenbus_state_name(to),
+				strerror(-err));
+	watcher_mark(dev->control->watcher, dev);
+}
+
+static enum rwy_xenbus_event perform(struct device *dev, const struct rwy_xenbus_step *step)
+{
+	bool offer = step->action == RWY_ACTION_OFFER;
+
+	if (offer && dev->verdict == VERDICT_UNKNOWN)
+		verdict_reach(dev);
+	if (step->write != XenbusStateUnknown)
+		switch_state(dev, step->write, offer);
+	if (step->action == RWY_ACTION_CONNECT)
+		return device_link_connect(dev);
+	if (step->action == RWY_ACTION_DISCONNECT)
+		return device_link_disconnect(dev);
+	return RWY_NR_EVENTS;
+}
+
+/* One event, and those that its actions bring forth at once. */
+static void feed(struct device *dev, enum rwy_xenbus_event event)
+{
+	while (event != RWY_NR_EVENTS && dev->phase != RWY_PHASE_GONE) {
+		struct rwy_xenbus_input in = {
+			.event = event,
+			.own = dev->own,
+			.peer = dev->peer,
+			.online = counts_as_online(dev),
+		};
+		struct rwy_xenbus_step step = rwy_xenbus_fsm_step(RWY_XENBUS_BACK, dev->phase, &in);
+
+		if (rwy_log_level() >= RWY_LOG_DEBUG)
+			rwy_debug("%s: %s + %s (own %s, peer %s) -> %s, write %s, %s", dev->name,
+				  rwy_xenbus_phase_name(dev->phase), rwy_xenbus_event_name(event),
+				  rwy_xenbus_state_name(in.own), rwy_xenbus_state_name(in.peer),
+				  rwy_xenbus_phase_name(step.phase),
+				  rwy_xenbus_state_name(step.write),
+				  rwy_xenbus_action_name(step.action));
+		dev->phase = step.phase;
+		event = perform(dev, &step);
+	}
+}
+
+/* A target is kept over a frontend's restart, but not beyond the VM or the toolstack's will. */
+static bool is_over(const struct device *dev)
+{
+	return dev->phase == RWY_PHASE_CLOSED && dev->link == LINK_NONE &&
+	       (!dev->online || dev->domain_gone || !is_running(dev));
+}
+
+/* Its directory may have been made anew meanwhile. */
+static void forget(struct device *dev)
+{
+	struct control *control = dev->control;
+	uint32_t domid = dev->dir.domid, devid = dev->dir.devid;
+
+	device_destroy(dev);
+	watcher_adopt(control->watcher, domid, devid);
+}
+
+void device_go_on(struct device *dev)
+{
+	if (dev->phase == RWY_PHASE_OFFERED && is_running(dev) && dev->plugged) {
+		if (dev->verdict == VERDICT_REFUSED) {
+			feed(dev, RWY_EVENT_FAILED);
+		} else if (dev->verdict == VERDICT_GRANTED) {
+			feed(dev, RWY_EVENT_READY);
+			feed(dev, RWY_EVENT_PEER);
+		}
+	}
+	if (is_over(dev))
+		verdict_drop(dev);
+
+	struct control *control = dev->control;
+	if (dev->phase == RWY_PHASE_GONE)
+		forget(dev);
+	else
+		query_wake(control->query);
+	control_device_settled(control);
+}
+
+/* What connects says so; what it complained about is over. */
+static void say_connected(struct device *dev)
+{
+	rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
+			"connected to %s, %s, %u ring pages, %s", dev->config.params,
+			dev->target.writable ? "writable" : "read-only",
+			dev->frontend.nr_ring_pages, frontend_abi_name(dev->frontend.abi));
+	device_forgive(dev);
+}
+
+void device_handle(struct device *dev, enum rwy_xenbus_event event)
+{
+	feed(dev, event);
+	if (event == RWY_EVENT_CONNECT_DONE && dev->phase == RWY_PHASE_CONNECTED)
+		say_connected(dev);
+	else if (event == RWY_EVENT_DISCONNECTED)
+		rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
+				"disconnected");
+	device_go_on(dev);
+}
+
+static void peer_changed(void *ctx, const char *path)
+{
+	struct device *dev = ctx;
+
+	(void)path;
+	watcher_mark(dev->control->watcher, dev);
+}
+
+static enum xenbus_state read_peer(const struct device *dev)
+{
+	return dev->domain_gone ? XenbusStateUnknown : backdir_peer_state(&dev->dir);
+}
+
+/* A domain that is not known to xenstore yet may still come; one that was there and is not is dead.
+ */
+static void look_at_domain(struct device *dev)
+{
+	bool there = xs_is_domain_introduced(rwy_xenbus_handle(dev->dir.xb), dev->dir.domid);
+
+	dev->check_domain = false;
+	dev->domain_gone = dev->domain_seen && !there;
+	dev->domain_seen |= there;
+}
+
+/* The toolstack may write a directory in one transaction (libxl does) or node by node; begin when
+ * all is there. */
+static void begin(struct device *dev)
+{
+	int err = backdir_read_config(&dev->dir, &dev->config, &dev->why);
+
+	if (err == -ENOENT || !is_running(dev))
+		return;
+	if (rwy_xenbus_add_watch(dev->dir.xb, peer_changed, dev, &dev->peer_watch, "%s/state",
+				 dev->dir.frontend)) {
+		rwy_error("%s: can't watch its frontend; it is not served", dev->name);
+		return;
+	}
+	dev->own = backdir_own_state(&dev->dir);
+	dev->found = dev->own > XenbusStateInitialising && dev->own < XenbusStateClosing;
+	dev->online = backdir_is_online(&dev->dir);
+	dev->plugged = backdir_is_plugged(&dev->dir);
+	dev->peer = read_peer(dev);
+	if (err) {
+		dev->verdict = VERDICT_REFUSED;
+		device_complain(dev, &dev->why);
+	}
+	feed(dev, RWY_EVENT_START);
+	if (dev->verdict == VERDICT_GRANTED)
+		device_forgive(dev);
+	feed(dev, RWY_EVENT_PEER);
+}
+
+/* Offered and now as new: removed and made again, too quickly to be seen. The table knows the other
+ * phases' case. */
+static bool was_made_anew(const struct device *dev)
+{
+	return dev->own == XenbusStateInitialising &&
+	       (dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY);
+}
+
+/* What was written since we last looked, however often. */
+static void catch_up(struct device *dev)
+{
+	enum xenbus_state own = backdir_own_state(&dev->dir);
+	enum xenbus_state peer = read_peer(dev);
+	bool was_online = dev->online;
+
+	dev->online = backdir_is_online(&dev->dir);
+	dev->plugged = backdir_is_plugged(&dev->dir);
+	if (own != dev->own || dev->online != was_online) {
+		dev->own = own;
+		feed(dev, was_made_anew(dev) ? RWY_EVENT_REMOVED : RWY_EVENT_OWN);
+	}
+	if (peer != dev->peer) {
+		dev->peer = peer;
+		feed(dev, RWY_EVENT_PEER);
+	}
+}
+
+void device_refresh(struct device *dev)
+{
+	enum backdir_owner owner = backdir_owner(&dev->dir);
+
+	if (dev->phase == RWY_PHASE_NEW && owner != BACKDIR_OURS) {
+		device_destroy(dev);
+		return;
+	}
+	dev->ours = true;
+	if (dev->check_domain)
+		look_at_domain(dev);
+	if (owner == BACKDIR_ABSENT)
+		feed(dev, RWY_EVENT_REMOVED);
+	else if (dev->phase == RWY_PHASE_NEW)
+		begin(dev);
+	else
+		catch_up(dev);
+	device_go_on(dev);
+}
+
+void device_stop(struct device *dev)
+{
+	struct reason why;
+
+	if (device_is_settled(dev))
+		return;
+	reason_set(&why, 0, "ringwayd stopped");
+	backdir_write_error(&dev->dir, why.text);
+	dev->why = why;
+	device_handle(dev, RWY_EVENT_CLOSE);
+}
+
+bool device_is_settled(const struct device *dev)
+{
+	return dev->phase == RWY_PHASE_NEW || dev->phase == RWY_PHASE_CLOSED ||
+	       dev->phase == RWY_PHASE_GONE;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Attaches devices to data processes and detaches them. Trusts neither the frontend's nodes
+ * (frontend.c bounds them) nor the data process (worker.c checks who speaks about what). Called by
+ * device.c and worker.c.
+ */
+#include "backend/control/device_link.h"
+#include "backend/control/query.h"
+#include <errno.h>
+#include <string.h>
+
+static struct device *device_of(struct worker_lease *lease)
+{
+	return (struct device *)((char *)lease - offsetof(struct device, lease));
+}
+
+static int read_frontend_node(void *ctx, const char *node, char *buf, size_t size)
+{
+	const struct backdir *dir = ctx;
+
+	return rwy_xenbus_read(dir->xb, RWY_XENBUS_NO_TX, buf, size, "%s/%s", dir->frontend, node);
+}
+
+static void send_attach(struct device *dev)
+{
+	struct ctl_attach msg = {
+		.domid = dev->dir.domid,
+		.devid = dev->dir.devid,
+		.abi = dev->frontend.abi,
+		.engine = dev->target.kind == TARGET_NULL ? CTL_ENGINE_NULL : CTL_ENGINE_FILE,
+		.flags = CTL_FLUSH | (dev->target.writable ? 0 : CTL_READ_ONLY) |
+			 (dev->target.direct ? CTL_DIRECT : 0),
+		.evtchn = dev->frontend.evtchn,
+		.nr_ring_pages = dev->frontend.nr_ring_pages,
+		.capacity_sect = dev->target.capacity_sect,
+	};
+
+	memcpy(msg.ring_gref, dev->frontend.ring_gref, sizeof(msg.ring_gref));
+	dev->link = LINK_ATTACHING;
+	worker_attach(&dev->lease, &msg, dev->target.fd);
+}
+
+/* Why there is no data process is worker.c's to log; here it is only shown who waits for one. */
+static void attach_or_wait(struct device *dev)
+{
+	if (!worker_take(dev->control->pool, &dev->lease)) {
+		send_attach(dev);
+		return;
+	}
+	dev->link = LINK_WAITING;
+	reason_set(&dev->why, 0, "waiting for a data process to get ready; see ringwayd's log");
+}
+
+enum rwy_xenbus_event device_link_connect(struct device *dev)
+{
+	struct frontend_reader reader = {.read = read_frontend_node, .ctx = &dev->dir};
+	struct reason why;
+
+	if (frontend_parse(&reader, &dev->frontend, &why)) {
+		device_complain(dev, &why);
+		return RWY_EVENT_FAILED;
+	}
+	attach_or_wait(dev);
+	return RWY_NR_EVENTS;
+}
+
+static void detach(struct device *dev)
+{
+	dev->link = LINK_DETACHING;
+	worker_detach(&dev->lease);
+}
+
+/* The device is out of the data process, or never was in. */
+static void unlink_device(struct device *dev)
+{
+	worker_drop(&dev->lease);
+	dev->link = LINK_NONE;
+	if (dev->stats_asked) {
+		dev->stats_asked = false;
+		query_wake(dev->control->query);
+	}
+	dev->stats_known = false;
+}
+
+enum rwy_xenbus_event device_link_disconnect(struct device *dev)
+{
+	switch (dev->link) {
+	case LINK_NONE:
+	case LINK_WAITING:
+		unlink_device(dev);
+		return RWY_EVENT_DISCONNECTED;
+	case LINK_ATTACHED:
+		detach(dev);
+		break;
+	case LINK_ATTACHING: /* its outcome decides what is to be undone */
+	case LINK_DETACHING:
+		break;
+	}
+	return RWY_NR_EVENTS;
+}
+
+static bool is_closing(const struct device *dev)
+{
+	return dev->phase == RWY_PHASE_CLOSING || dev->phase == RWY_PHASE_REMOVING;
+}
+
+/* One that answers what it was not asked is only worth a line: it can hurt no more than itself. */
+static bool expects(struct device *dev, enum device_link link, const char *what)
+{
+	if (dev->link == link)
+		return true;
+	rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_WARNING,
+			"data process %d said \"%s\" unasked; ignored",
+			(int)worker_lease_pid(&dev->lease), what);
+	return false;
+}
+
+void device_link_ready(void *ctx)
+{
+	struct control *control = ctx;
+	struct device *dev;
+
+	TAILQ_FOREACH(dev, &control->devices, all_link)
+	{
+		if (dev->link == LINK_WAITING)
+			attach_or_wait(dev);
+	}
+}
+
+void device_link_attached(struct worker_lease *lease, int err, const struct reason *why)
+{
+	struct device *dev = device_of(lease);
+
+	if (!expects(dev, LINK_ATTACHING, "attached"))
+		return;
+	if (err) {
+		unlink_device(dev);
+		if (is_closing(dev)) {
+			device_handle(dev, RWY_EVENT_DISCONNECTED);
+			return;
+		}
+		device_complain(dev, why);
+		device_handle(dev, RWY_EVENT_FAILED);
+		return;
+	}
+	dev->link = LINK_ATTACHED;
+	if (is_closing(dev))
+		detach(dev);
+	else
+		device_handle(dev, RWY_EVENT_CONNECT_DONE);
+}
+
+void device_link_detached(struct worker_lease *lease, int err, const struct reason *why)
+{
+	struct device *dev = device_of(lease);
+
+	if (!expects(dev, LINK_DETACHING, "detached"))
+		return;
+	if (err)
+		device_complain(dev, why);
+	unlink_device(dev);
+	device_handle(dev, RWY_EVENT_DISCONNECTED);
+}
+
+/* After our DETACH has crossed it, it is no news. */
+void device_link_broken(struct worker_lease *lease, int err, const struct reason *why)
+{
+	struct device *dev = device_of(lease);
+
+	(void)err;
+	if (dev->link == LINK_DETACHING || !expects(dev, LINK_ATTACHED, "broken"))
+		return;
+	device_complain(dev, why);
+	device_handle(dev, RWY_EVENT_FAILED);
+}
+
+void device_link_died(struct worker_lease *lease, const struct reason *why)
+{
+	struct device *dev = device_of(lease);
+
+	unlink_device(dev);
+	if (is_closing(dev)) {
+		device_handle(dev, RWY_EVENT_DISCONNECTED);
+		return;
+	}
+	device_complain(dev, why);
+	device_handle(dev, RWY_EVENT_FAILED);
+}
+
+void device_link_ask_stats(struct device *dev)
+{
+	if (dev->link != LINK_ATTACHED || dev->stats_asked)
+		return;
+	dev->stats_asked = true;
+	worker_ask_stats(&dev->lease);
+}
+
+void device_link_stats(struct worker_lease *lease, const struct ctl_stats *stats)
+{
+	struct device *dev = device_of(lease);
+
+	if (!dev->stats_asked)
+		return;
+	dev->stats_asked = false;
+	dev->stats_known = stats != NULL;
+	if (stats)
+		dev->stats = *stats;
+	query_wake(dev->control->query);
+}

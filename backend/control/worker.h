@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Supervision of the data processes: starts N of them, each from its own binary with nothing but
+ * its socket, restarts one that died after a pause that grows, hands devices to the least loaded,
+ * and checks every message they send. A data process may have been taken over by a guest: it can
+ * only speak about the devices it holds, its texts are cleaned, its nonsense gets it killed. Calls
+ * back its one owner, device_link.c. Threads: the loop's.
+ */
+#pragma once
+#include "backend/control/reason.h"
+#include "backend/ctl_msg.h"
+#include "common/loop.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+struct worker;
+struct worker_pool;
+
+/* One device's place in one data process; embedded in the device, zero-initialised. */
+struct worker_lease {
+	struct worker *worker; /* NULL: not taken, or the process died */
+	uint32_t id;	       /* the device_id of the messages; a new one each time it is taken */
+	TAILQ_ENTRY(worker_lease) link;
+};
+
+/* None of these may destroy the pool; all may take, use and drop leases. why: "" when err is 0. */
+struct worker_events {
+	void (*ready)(void *ctx); /* one more process takes devices */
+	void (*attached)(struct worker_lease *lease, int err, const struct reason *why);
+	void (*detached)(struct worker_lease *lease, int err, const struct reason *why);
+	void (*broken)(struct worker_lease *lease, int err, const struct reason *why);
+	/* stats: NULL when the process has none. */
+	void (*stats)(struct worker_lease *lease, const struct ctl_stats *stats);
+	/* The process is gone; the lease has ended. */
+	void (*died)(struct worker_lease *lease, const struct reason *why);
+	void (*all_left)(void *ctx); /* after worker_pool_leave */
+};
+
+struct worker_config {
+	const char *binary; /* path of ringwayd-data; borrowed */
+	unsigned int nr_processes;
+	bool no_sandbox;
+	bool verbose;
+};
+
+/* Starts the processes. -errno of the first that can't be started. */
+int worker_pool_create(struct worker_pool **pool, struct rwy_loop *loop,
+		       const struct worker_config *config, const struct worker_events *events,
+		       void *ctx);
+/* Lets go: processes that still run see EOF, finish what they have and exit, unseen. No lease may
+ * be held. NULL is fine. */
+void worker_pool_destroy(struct worker_pool *pool);
+/* Closes the sockets: each process finishes what it has and exits, or is killed after a while. */
+void worker_pool_leave(struct worker_pool *pool);
+
+/* The least loaded process that is ready. -EAGAIN: none is; `ready` will be called. */
+int worker_take(struct worker_pool *pool, struct worker_lease *lease);
+/* Ends a lease whose device is not attached (any more). A lease not held is fine. */
+void worker_drop(struct worker_lease *lease);
+
+/* Messages about a lease that is held. msg's header is filled here; fd: the target's, or -1. */
+void worker_attach(struct worker_lease *lease, struct ctl_attach *msg, int fd);
+void worker_detach(struct worker_lease *lease);
+void worker_ask_stats(struct worker_lease *lease);
+
+/* For people. */
+struct worker_info {
+	pid_t pid; /* 0: not running */
+	const char *state;
+	unsigned int nr_devices;
+	unsigned int nr_restarts;
+};
+unsigned int worker_pool_size(const struct worker_pool *pool);
+struct worker_info worker_pool_info(const struct worker_pool *pool, unsigned int index);
+/* 0: none. */
+pid_t worker_lease_pid(const struct worker_lease *lease);

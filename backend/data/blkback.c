@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/* Implementation of blkback.h. Called by ctl and, upwards, by blkqueue. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "backend/data/blkback.h"
+
+RWY_STATIC_ASSERT((int)CTL_ABI_NATIVE == RWY_BLK_ABI_NATIVE &&
+			  (int)CTL_ABI_X86_32 == RWY_BLK_ABI_X86_32 &&
+			  (int)CTL_ABI_X86_64 == RWY_BLK_ABI_X86_64,
+		  "control and ring/ number the ABIs alike");
+RWY_STATIC_ASSERT(CTL_MAX_RING_PAGES <= RWY_RING_MAX_PAGES, "every ring that can be asked for");
+
+static const struct engine_ops *engine_of(uint32_t ctl_engine)
+{
+	switch (ctl_engine) {
+	case CTL_ENGINE_FILE:
+		return &engine_file;
+	case CTL_ENGINE_NULL:
+		return &engine_null;
+	default:
+		return NULL;
+	}
+}
+
+/* NULL, or what is wrong with a message. */
+static const char *judge(const struct ctl_attach *msg, int fd)
+{
+	if (msg->domid >= DOMID_FIRST_RESERVED)
+		return "no such domain id";
+	if (msg->abi > CTL_ABI_X86_64)
+		return "unknown protocol";
+	if (msg->nr_ring_pages < 1 || msg->nr_ring_pages > CTL_MAX_RING_PAGES)
+		return "bad number of ring pages";
+	if (msg->capacity_sect > RWY_BLK_MAX_CAPACITY_SECT)
+		return "the target is too large";
+	if (!engine_of(msg->engine))
+		return "unknown engine";
+	if ((msg->engine == CTL_ENGINE_FILE) != (fd >= 0))
+		return "the target's file is missing, or one came that nobody asked for";
+	return NULL;
+}
+
+static struct blkback *create(struct lane *lane, const struct ctl_attach *msg)
+{
+	struct blkback *dev = calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return NULL;
+	dev->lane = lane;
+	dev->id = msg->header.device_id;
+	dev->domid = msg->domid;
+	dev->abi = (enum rwy_blk_abi)msg->abi;
+	dev->limits = (struct rwy_blk_limits){
+		.capacity_sect = msg->capacity_sect,
+		.read_only = msg->flags & CTL_READ_ONLY,
+		.flush = msg->flags & CTL_FLUSH,
+	};
+	snprintf(dev->name, sizeof(dev->name), "vbd %u/%u", msg->domid, msg->devid);
+	dev->log.name = dev->name;
+	return dev;
+}
+
+int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
+		   const struct blkback_owner *owner, void *owner_ctx, struct blkback **out,
+		   char *reason)
+{
+	const char *what = judge(msg, fd);
+	struct blkback *dev;
+	int err = -EINVAL;
+
+	if (what)
+		goto err_say;
+	what = "no memory for the device";
+	err = -ENOMEM;
+	dev = create(lane, msg);
+	if (!dev)
+		goto err_say;
+	dev->owner = owner;
+	dev->owner_ctx = owner_ctx;
+	what = "cannot open the engine";
+	err = engine_of(msg->engine)
+		      ->open(&lane->uring.host, &(struct engine_params){.fd = fd}, &dev->engine);
+	if (err)
+		goto err_free;
+	err = blkqueue_start(&dev->queue, dev,
+			     &(struct blkqueue_params){.ring_gref = msg->ring_gref,
+						       .nr_ring_pages = msg->nr_ring_pages,
+						       .evtchn = msg->evtchn},
+			     &what);
+	if (err)
+		goto err_close_engine;
+	*out = dev;
+	return 0;
+
+err_close_engine:
+	dev->engine->ops->close(dev->engine);
+err_free:
+	free(dev);
+err_say:
+	snprintf(reason, CTL_REASON_BYTES, "%s: %s", what, strerror(-err));
+	return err;
+}
+
+void blkback_detach(struct blkback *dev)
+{
+	blkqueue_stop(&dev->queue);
+}
+
+void blkback_stats(const struct blkback *dev, struct ctl_stats *stats)
+{
+	*stats = dev->stats;
+	stats->events = dev->queue.task.nr_events;
+	stats->notifies = dev->queue.task.nr_notifies;
+	stats->in_flight = dev->queue.in_flight;
+}
+
+void blkback_broken(struct blkback *dev, int err, const char *reason)
+{
+	dev->owner->broken(dev->owner_ctx, dev, err, reason);
+}
+
+void blkback_stopped(struct blkback *dev)
+{
+	dev->engine->ops->close(dev->engine);
+	dev->owner->detached(dev->owner_ctx, dev);
+	free(dev);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Implementation of blkqueue.h. What happens to one request, in order: take, start, (the engine),
+ * finished, answer. Called by its lane (turn), the engine (finished) and blkback (start, stop).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "backend/data/blkback.h"
+#include "backend/data/blkqueue.h"
+#include "backend/data/grantcopy.h"
+#include "common/log.h"
+
+RWY_STATIC_ASSERT(GBUF_BYTES >= RWY_BLK_MAX_DIRECT_SEGS * RWY_BLK_PAGE_SECT * RWY_BLK_SECTOR_BYTES,
+		  "a grant buffer holds the largest request");
+
+/* At a guest's doing: one line, and no more than its limiter lets through. */
+#define log_guest(q, level, ...) \
+	rwy_log_limited(&(q)->dev->log, (q)->dev->lane->now_ns(), level, __VA_ARGS__)
+
+static void break_queue(struct blkqueue *q, int err, const char *reason)
+{
+	q->state = BLKQUEUE_BROKEN;
+	log_guest(q, RWY_LOG_ERROR, "%s; the device is out of service", reason);
+	blkback_broken(q->dev, err, reason);
+}
+
+static void owe(struct blkqueue *q, struct request *req, int16_t status)
+{
+	req->status = status;
+	STAILQ_INSERT_TAIL(&q->owed, req, link);
+}
+
+/* The engine is done with a request. */
+static void finished(struct engine_io *io)
+{
+	struct request *req = io->owner;
+	struct blkqueue *q = req->queue;
+
+	if (io->result < 0) {
+		q->dev->stats.io_errors++;
+		log_guest(q, RWY_LOG_WARNING, "I/O error at sector %llu: %s",
+			  (unsigned long long)req->blk.sector, strerror(-io->result));
+	}
+	owe(q, req, io->result < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+	lane_wake(q->dev->lane, &q->task);
+}
+
+static bool copy_succeeded(struct blkqueue *q, const struct request *req,
+			   const struct grantcopy *copy)
+{
+	int status = grantcopy_status(copy, req);
+
+	if (status == 0)
+		return true;
+	q->dev->stats.io_errors++;
+	log_guest(q, RWY_LOG_WARNING, "grant copy for a request at sector %llu failed (GNTST %d)",
+		  (unsigned long long)req->blk.sector, status);
+	return false;
+}
+
+static void count(struct blkqueue *q, const struct request *req)
+{
+	struct ctl_stats *stats = &q->dev->stats;
+
+	switch (req->blk.op) {
+	case RWY_BLK_OP_READ:
+		stats->read_requests++;
+		stats->read_sect += req->blk.nr_sect;
+		break;
+	case RWY_BLK_OP_WRITE:
+		stats->write_requests++;
+		stats->write_sect += req->blk.nr_sect;
+		break;
+	default:
+		stats->flush_requests++;
+		break;
+	}
+}
+
+static void start(struct blkqueue *q, struct request *req)
+{
+	req->io.done = finished;
+	req->io.owner = req;
+	request_prepare_io(req);
+	q->dev->engine->ops->submit(q->dev->engine, &req->io);
+}
+
+/*
+ * Take the next request; a buffer is there for it already, since what it is shows only when the
+ * slot was taken. Requests that pass join the batch, the others are owed their refusal.
+ */
+static void take_one(struct blkqueue *q, void *buf, struct request_list *batch,
+		     struct grantcopy *copy)
+{
+	struct blkback *dev = q->dev;
+	uint8_t slot[RWY_BLK_MAX_SLOT_BYTES];
+	enum rwy_blk_fault fault;
+
+	rwy_ring_back_take_request(&q->ring, slot, q->ring.slot_bytes);
+	struct request *req = request_take(&q->tags, dev->abi, slot, &dev->limits, &fault);
+
+	q->in_flight++;
+	if (fault) {
+		dev->stats.bad_requests++;
+		log_guest(q, RWY_LOG_WARNING, "bad request: %s", rwy_blk_fault_text(fault));
+		owe(q, req, req->status);
+	} else {
+		count(q, req);
+		STAILQ_INSERT_TAIL(batch, req, link);
+	}
+	if (fault || req->blk.nr_segs == 0) {
+		gbuf_put(&dev->lane->bufs, buf);
+		return;
+	}
+	req->buf = buf;
+	if (req->blk.op == RWY_BLK_OP_WRITE)
+		grantcopy_add(copy, req);
+}
+
+static void start_batch(struct blkqueue *q, struct request_list *batch,
+			const struct grantcopy *copy)
+{
+	struct request *req;
+
+	while ((req = STAILQ_FIRST(batch))) {
+		STAILQ_REMOVE_HEAD(batch, link);
+		if (req->blk.op != RWY_BLK_OP_WRITE || copy_succeeded(q, req, copy))
+			start(q, req);
+		else
+			owe(q, req, BLKIF_RSP_ERROR);
+	}
+}
+
+/* Take up to budget requests, fetch the data of all writes at once, start them in the guest's
+ * order. */
+static uint32_t take(struct blkqueue *q, uint32_t budget)
+{
+	struct request_list batch = STAILQ_HEAD_INITIALIZER(batch);
+	struct lane *lane = q->dev->lane;
+	struct grantcopy copy;
+	uint32_t taken = 0;
+	int ready = rwy_ring_back_poll(&q->ring);
+	void *buf;
+
+	if (ready < 0) {
+		break_queue(q, ready, "the frontend broke the ring protocol");
+		return 0;
+	}
+	if (budget > (uint32_t)ready)
+		budget = (uint32_t)ready;
+	grantcopy_begin(&copy, lane, q->dev->domid);
+	while (taken < budget && (buf = gbuf_get(&lane->bufs))) {
+		take_one(q, buf, &batch, &copy);
+		taken++;
+	}
+	grantcopy_run(&copy);
+	start_batch(q, &batch, &copy);
+	return taken;
+}
+
+static void put_answer(struct blkqueue *q, struct request *req)
+{
+	struct blkback *dev = q->dev;
+	uint8_t rsp[RWY_BLK_MAX_SLOT_BYTES];
+	uint32_t len = rwy_blk_encode_response(dev->abi,
+					       &(struct rwy_blk_response){
+						       .id = req->blk.id,
+						       .wire_op = req->blk.wire_op,
+						       .status = req->status,
+					       },
+					       rsp);
+
+	/* Refused only by a ring that is broken: then nobody waits for the answer. */
+	rwy_ring_back_put_response(&q->ring, rsp, len);
+	gbuf_put(&dev->lane->bufs, req->buf);
+	request_put(&q->tags, req);
+	q->in_flight--;
+}
+
+/* Is there data to hand out with the answer? Nobody takes it from a broken ring. */
+static bool owes_data(const struct blkqueue *q, const struct request *req)
+{
+	return req->blk.op == RWY_BLK_OP_READ && req->status == BLKIF_RSP_OKAY && !q->ring.broken;
+}
+
+/* Answer a turn's worth of finished requests: hand out the data of all reads at once, publish
+ * once, notify when asked for. A broken ring's requests are only given back. */
+static void answer(struct blkqueue *q)
+{
+	struct request_list batch = STAILQ_HEAD_INITIALIZER(batch);
+	struct grantcopy copy;
+	struct request *req;
+
+	grantcopy_begin(&copy, q->dev->lane, q->dev->domid);
+	for (uint32_t n = 0; n < DATA_TURN_REQUESTS && (req = STAILQ_FIRST(&q->owed)); n++) {
+		STAILQ_REMOVE_HEAD(&q->owed, link);
+		STAILQ_INSERT_TAIL(&batch, req, link);
+		if (owes_data(q, req))
+			grantcopy_add(&copy, req);
+	}
+	grantcopy_run(&copy);
+	while ((req = STAILQ_FIRST(&batch))) {
+		STAILQ_REMOVE_HEAD(&batch, link);
+		if (owes_data(q, req) && !copy_succeeded(q, req, &copy))
+			req->status = BLKIF_RSP_ERROR;
+		put_answer(q, req);
+	}
+	if (rwy_ring_back_push(&q->ring))
+		lane_notify(q->dev->lane, &q->task);
+}
+
+static void release(struct blkqueue *q)
+{
+	struct lane *lane = q->dev->lane;
+
+	lane_unbind(lane, &q->task);
+	xengnttab_unmap(lane->gnttab, q->ring_pages, q->nr_ring_pages);
+	request_set_fini(&q->tags);
+}
+
+static bool requests_left(const struct blkqueue *q)
+{
+	return q->ring.req_seen != q->ring.req_cons;
+}
+
+/* What comes after a turn. Sleep only after the ring was asked for an event and found empty. */
+static enum lane_next settle(struct blkqueue *q, uint32_t budget)
+{
+	if (!STAILQ_EMPTY(&q->owed))
+		return LANE_AGAIN;
+	if (q->state == BLKQUEUE_STOPPING && q->in_flight == 0) {
+		release(q);
+		blkback_stopped(q->dev);
+		return LANE_GONE;
+	}
+	if (q->state != BLKQUEUE_SERVING)
+		return LANE_SILENT;
+	if (!requests_left(q)) {
+		int more = rwy_ring_back_arm(&q->ring, 1);
+
+		if (more < 0) {
+			break_queue(q, more, "the frontend broke the ring protocol");
+			return LANE_SILENT;
+		}
+		if (more == 0)
+			return LANE_SLEEP;
+	}
+	return budget == 0 || q->dev->lane->bufs.nr_free == 0 ? LANE_NO_BUFFER : LANE_AGAIN;
+}
+
+static enum lane_next turn(struct lane_task *task, uint32_t budget, uint32_t *taken)
+{
+	struct blkqueue *q = (struct blkqueue *)task;
+
+	if (q->state == BLKQUEUE_SERVING)
+		*taken = take(q, budget);
+	answer(q);
+	return settle(q, budget);
+}
+
+static int map_ring(struct blkqueue *q, const struct blkqueue_params *params)
+{
+	uint32_t gref[RWY_RING_MAX_PAGES];
+
+	memcpy(gref, params->ring_gref, params->nr_ring_pages * sizeof(*gref));
+	q->nr_ring_pages = params->nr_ring_pages;
+	q->ring_pages =
+		xengnttab_map_domain_grant_refs(q->dev->lane->gnttab, q->nr_ring_pages,
+						q->dev->domid, gref, PROT_READ | PROT_WRITE);
+	if (q->ring_pages)
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
+		   const char **what)
+{
+	*q = (struct blkqueue){.task.turn = turn, .dev = dev};
+	STAILQ_INIT(&q->owed);
+	*what = "cannot map the ring";
+	int err = map_ring(q, params);
+
+	if (err)
+		return err;
+	*what = "the ring's indexes are out of range";
+	err = rwy_ring_back_attach(&q->ring, q->ring_pages, q->nr_ring_pages,
+				   rwy_blk_slot_bytes(dev->abi));
+	if (err)
+		goto err_unmap;
+	*what = "no memory for the ring's requests";
+	err = request_set_init(&q->tags, q->ring.nr_slots, q);
+	if (err)
+		goto err_unmap;
+	*what = "cannot bind the event channel";
+	err = lane_bind(dev->lane, &q->task, dev->domid, params->evtchn);
+	if (err)
+		goto err_fini_tags;
+	/* Events sent before the bind are gone, and so may be answers' of a backend before us: the
+	 * bind made us runnable, and the first turn asks for events; the frontend looks too. */
+	lane_notify(dev->lane, &q->task);
+	return 0;
+
+err_fini_tags:
+	request_set_fini(&q->tags);
+err_unmap:
+	xengnttab_unmap(dev->lane->gnttab, q->ring_pages, q->nr_ring_pages);
+	return err;
+}
+
+void blkqueue_stop(struct blkqueue *q)
+{
+	q->state = BLKQUEUE_STOPPING;
+	lane_wake(q->dev->lane, &q->task);
+}

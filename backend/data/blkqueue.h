@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One ring of a vbd, served as a task of a lane: takes requests in bounded turns, moves their data,
+ * hands them to the device's engine, and answers. Trust: everything in the ring is the guest's; the
+ * ring protocol is checked by ring/, requests by rwy_blk_validate, grefs by the hypervisor. A
+ * broken ring makes the queue silent until it is stopped. Owned and called by blkback. Threads: the
+ * lane's.
+ */
+#pragma once
+#include "backend/data/lane.h"
+#include "backend/data/request.h"
+#include "ring/ring.h"
+
+struct blkback;
+
+enum blkqueue_state {
+	BLKQUEUE_SERVING,
+	BLKQUEUE_BROKEN,   /* takes and answers nothing */
+	BLKQUEUE_STOPPING, /* takes nothing; answers what it took */
+};
+
+struct blkqueue_params {
+	const uint32_t *ring_gref;
+	uint32_t nr_ring_pages;
+	uint32_t evtchn; /* the frontend's port */
+};
+
+struct blkqueue {
+	struct lane_task task; /* first: the task is the queue */
+	struct blkback *dev;
+	enum blkqueue_state state;
+	struct rwy_ring_back ring;
+	void *ring_pages;
+	uint32_t nr_ring_pages;
+	struct request_set tags;
+	struct request_list owed; /* done, to be answered */
+	uint32_t in_flight;	  /* taken and not yet answered */
+};
+
+/*
+ * Map the ring, bind the port, look for requests, notify the frontend once. On failure -errno,
+ * *what says which step it was (a static string), and nothing is left behind.
+ */
+int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
+		   const char **what);
+/*
+ * Take no more requests. When all taken are answered the queue unbinds and unmaps and calls
+ * blkback_stopped: in a later round, never from inside this call.
+ */
+void blkqueue_stop(struct blkqueue *q);

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The data process's sandbox, entered for real in a child: what is gone, and that trying for more
+ * is the end of it. As root all of it is tested; otherwise what an ordinary user can give up.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <liburing.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xen/xen.h>
+#include <xen/sys/gntdev.h>
+#include "backend/data/sandbox.h"
+#include "common/log.h"
+#include "tests/check_main.h"
+
+/* A sanitizer's runtime makes calls of its own, and would be killed for them. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#define GRANT_FD  100
+#define EVTCHN_FD 101
+
+/* Run act in a sandboxed child; its wait status. */
+static int sandboxed(int (*act)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+		rwy_log_init("check", RWY_LOG_ERROR);
+		if (sandbox_enter(GRANT_FD, EVTCHN_FD))
+			_exit(99);
+		_exit(act());
+	}
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void expect_exit(int (*act)(void), int code)
+{
+	int status = sandboxed(act);
+
+	ck_assert_msg(WIFEXITED(status), "killed by signal %d", WTERMSIG(status));
+	ck_assert_int_eq(WEXITSTATUS(status), code);
+}
+
+static void expect_death(int (*act)(void))
+{
+	int status = sandboxed(act);
+
+	ck_assert_msg(WIFSIGNALED(status), "it lived, and exited with %d", WEXITSTATUS(status));
+	ck_assert_int_eq(WTERMSIG(status), SIGSYS);
+}
+
+static int do_what_is_needed(void)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *heap[64];
+
+	if (page == MAP_FAILED)
+		return 1;
+	page[0] = 1;
+	munmap(page, 4096);
+	/* Small enough to come from the heap, and enough to grow and shrink it. */
+	for (int i = 0; i < 64; i++)
+		if (!(heap[i] = malloc(65536)))
+			return 1;
+	for (int i = 0; i < 64; i++)
+		free(heap[i]);
+	/* Let through to the kernel, which knows no such fd. */
+	if (ioctl(GRANT_FD, IOCTL_GNTDEV_GRANT_COPY, NULL) == 0 || errno != EBADF)
+		return 2;
+	if (read(EVTCHN_FD, &errno, 0) == 0 || errno != EBADF)
+		return 3;
+	return 42;
+}
+
+static int open_a_file(void)
+{
+	return open("/etc/passwd", O_RDONLY) < 0;
+}
+
+static int make_a_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0) < 0;
+}
+
+static int make_an_io_uring(void)
+{
+	struct io_uring ring;
+
+	return io_uring_queue_init(4, &ring, 0) < 0;
+}
+
+static int execute(void)
+{
+	return execl("/bin/true", "true", NULL);
+}
+
+static int make_a_process(void)
+{
+	return (int)syscall(SYS_fork);
+}
+
+static int map_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	       MAP_FAILED;
+}
+
+static int make_code(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_EXEC);
+}
+
+static int signal_another(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int send_another_ioctl(void)
+{
+	return ioctl(GRANT_FD, IOCTL_GNTDEV_SET_UNMAP_NOTIFY, NULL);
+}
+
+static int send_ioctl_to_another(void)
+{
+	return ioctl(0, IOCTL_GNTDEV_GRANT_COPY, NULL);
+}
+
+static int lift_restrictions(void)
+{
+	return io_uring_register(0, IORING_REGISTER_BUFFERS, NULL, 0);
+}
+
+START_TEST(sandbox_lets_the_daemon_work)
+{
+	expect_exit(do_what_is_needed, 42);
+}
+END_TEST
+
+START_TEST(sandbox_kills_for_anything_else)
+{
+	static int (*const act[])(void) = {
+		open_a_file,	    make_a_socket,
+		make_an_io_uring,   execute,
+		make_a_process,	    map_code,
+		make_code,	    signal_another,
+		send_another_ioctl, send_ioctl_to_another,
+		lift_restrictions,
+	};
+
+	for (size_t i = 0; i < sizeof(act) / sizeof(act[0]); i++)
+		expect_death(act[i]);
+}
+END_TEST
+
+/* A field of a process as the kernel has it, e.g. "CapBnd:". */
+static void read_status(pid_t pid, const char *field, char *value, size_t size)
+{
+	char path[64], line[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "r");
+
+	ck_assert_ptr_nonnull(f);
+	value[0] = '\0';
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, field, strlen(field)) == 0)
+			snprintf(value, size, "%s", line + strlen(field) + 1);
+	}
+	fclose(f);
+}
+
+/* A child waits in the sandbox until its stdin ends. */
+static pid_t start_waiting(int *end)
+{
+	int go[2], ready[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(go), 0);
+	ck_assert_int_eq(pipe(ready), 0);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		const gid_t adm = 4;
+
+		close(go[1]);
+		rwy_log_init("check", RWY_LOG_ERROR);
+		if (geteuid() == 0 && setgroups(1, &adm) < 0)
+			_exit(98);
+		if (sandbox_enter(GRANT_FD, EVTCHN_FD) || write(ready[1], "r", 1) != 1)
+			_exit(99);
+		_exit(read(go[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(go[0]);
+	close(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*end = go[1];
+	return pid;
+}
+
+static void stop_waiting(pid_t pid, int end)
+{
+	int status;
+
+	close(end);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+static void expect_status(pid_t pid, const char *field, const char *expected)
+{
+	char value[128];
+
+	read_status(pid, field, value, sizeof(value));
+	ck_assert_msg(strcmp(value, expected) == 0, "%s is %s", field, value);
+}
+
+START_TEST(sandbox_holds_for_any_user)
+{
+	int end;
+	pid_t pid = start_waiting(&end);
+
+	expect_status(pid, "NoNewPrivs:", "1\n");
+	expect_status(pid, "Seccomp:", "2\n");
+	expect_status(pid, "CapPrm:", "0000000000000000\n");
+	expect_status(pid, "CapEff:", "0000000000000000\n");
+	expect_status(pid, "CapAmb:", "0000000000000000\n");
+	stop_waiting(pid, end);
+}
+END_TEST
+
+START_TEST(sandbox_leaves_root_nothing)
+{
+	char path[64], value[128], ours[64], theirs[64];
+	int end;
+
+	if (geteuid() != 0)
+		return;
+	pid_t pid = start_waiting(&end);
+
+	read_status(pid, "Uid:", value, sizeof(value));
+	ck_assert_msg(strncmp(value, "0\t", 2) != 0, "still root");
+	read_status(pid, "Groups:", value, sizeof(value));
+	ck_assert_msg(strspn(value, " \n") == strlen(value), "still in groups %s", value);
+	expect_status(pid, "CapBnd:", "0000000000000000\n");
+	expect_status(pid, "CapInh:", "0000000000000000\n");
+	snprintf(path, sizeof(path), "/proc/%d/root/", pid);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "/proc/%d/root/etc", pid);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	ck_assert_int_gt(readlink("/proc/self/ns/net", ours, sizeof(ours)), 0);
+	ck_assert_int_gt(readlink(path, theirs, sizeof(theirs)), 0);
+	ck_assert_msg(memcmp(ours, theirs, 16) != 0, "still in our network");
+	stop_waiting(pid, end);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("data_sandbox");
+	TCase *tc = tcase_create("sandbox");
+
+	tcase_add_test(tc, sandbox_kills_for_anything_else);
+#ifndef SANITIZED
+	tcase_add_test(tc, sandbox_lets_the_daemon_work);
+	tcase_add_test(tc, sandbox_holds_for_any_user);
+	tcase_add_test(tc, sandbox_leaves_root_nothing);
+#endif
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+CHECK_MAIN(suite)
