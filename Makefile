@@ -35,7 +35,7 @@ LOOPD    := $(filter-out $(SHIM) $(MUX),$(call objs,common/xenloop/*.c))
 CONTROL  := $(call objs,backend/control/*.c)
 DATA     := $(call objs,backend/data/*.c backend/engine/*.c)
 CLI      := $(call objs,backend/cli/*.c)
-ARCHIVES := $(foreach a,ring common front xenloop_mux,$(call lib,lib$(a).a))
+ARCHIVES := $(foreach a,front common ring,$(call lib,lib$(a).a))
 MAINS    := $(BUILD)/obj/backend/control/main.o $(BUILD)/obj/backend/data/main.o $(BUILD)/obj/backend/cli/main.o
 
 PROGRAMS := $(foreach p,ringwayd ringwayd-data ringway xenloop,$(call bin,$(p)))
@@ -85,7 +85,7 @@ $(call lib,libxenloop.so): LIBS = -ldl -lpthread
 $(call lib,libringway.so.0): $(LIBRINGWAY) $(ARCHIVES) frontend/user/libringway.map
 $(call lib,libringway.so.0): LIBS = -lxengnttab -lxenevtchn -lxenstore -lpthread
 $(call lib,nbdkit-ringway-plugin.so): $(call objs,frontend/user/nbdkit_*.c) $(call lib,libringway.so.0)
-$(call lib,nbdkit-ringway-plugin.so): LIBS = -L$(BUILD)/lib -lringway -Wl,-rpath,'$$ORIGIN'
+$(call lib,nbdkit-ringway-plugin.so): LIBS = -L$(BUILD)/lib -lringway -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../..'
 $(SHARED):
 	@mkdir -p $(@D); $(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(filter %.a,$^) \

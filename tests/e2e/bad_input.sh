@@ -70,7 +70,7 @@ garbled() {
 	local what=$1 pattern=$2
 	shift 2
 	dom0 ringway attach bad "file:$work/bad.img" --vdev xvda >/dev/null
-	domU bad xenstore-write "$@" $front/state 3
+	domU bad xenstore-write -- "$@" $front/state 3
 	wait_for 10 node_is "$back/state" 6 || fail "$what: the backend is in state $(node "$back/state")"
 	node "$back/error" | grep -qE "$pattern" || fail "$what: the reason is '$(node "$back/error")'"
 	honest_io "$what"

@@ -35,7 +35,7 @@ cmp "$work/in" "$work/out" || fail "the reopened disk reads differently"
 # The domain dies with the disk in use.
 xenloop destroy victim
 gone() {
-	! dom0 ringway list --json | jq -e ".[] | select(.domid == $victim and .state == 4)"
+	! dom0 ringway list --json | jq -e ".devices[] | select(.domid == $victim and .state == 4)"
 }
 wait_for 10 gone || fail "the dead domain's disk is still connected"
 dom0 ringway detach "$victim" xvda --force >/dev/null || :

@@ -99,7 +99,7 @@ create_domain() {
 # start_guest_disk DOMAIN VDEV: an NBD server in the guest on its disk; its socket is then in $nbd, its pid in $nbd_pid.
 start_guest_disk() {
 	nbd=$work/nbd.$1.$2
-	rm -f "$nbd"
+	rm -f "$nbd" "$nbd.pid"
 	xenloop exec "$1" -- nbdkit -f -U "$nbd" -P "$nbd.pid" "$build/lib/nbdkit-ringway-plugin.so" "device=$2" \
 		>>"$work/nbdkit.$1.$2.log" 2>&1 &
 	nbd_pid=$!
