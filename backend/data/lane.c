@@ -199,7 +199,10 @@ static bool has_input(int fd)
 	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLIN);
 }
 
-/* The handle may block when nothing is pending (xenevtchn.h): look before each read. */
+/*
+ * The handle may block when nothing is pending (xenevtchn.h): look before each read, the first
+ * included, for a port that was unbound since the poll took its event along.
+ */
 static void read_events(struct lane_watch *watch, uint32_t poll_mask)
 {
 	struct lane *lane = watch->ctx;
@@ -207,15 +210,13 @@ static void read_events(struct lane_watch *watch, uint32_t poll_mask)
 
 	if (!(poll_mask & POLLIN))
 		lane->err = -EIO;
-	for (uint32_t n = 0; !lane->err && n < DATA_ROUND_EVENTS; n++) {
+	for (uint32_t n = 0; !lane->err && n < DATA_ROUND_EVENTS && has_input(fd); n++) {
 		int port = xenevtchn_pending(lane->evtchn);
 
 		if (port >= 0)
 			note_event(lane, (uint32_t)port);
 		else if (errno != EINTR && errno != EAGAIN)
 			lane->err = errno ? -errno : -EIO;
-		if (!has_input(fd))
-			break;
 	}
 }
 
