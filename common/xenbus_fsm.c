@@ -27,8 +27,10 @@
 #define ENDED	(CLOSES | STATE(Unknown))
 /* The backend may be at the ring we gave it. */
 #define MAY_USE_RING (0x1ffu & ~ENDED)
-/* The frontend no longer stands behind the ring it gave us: it ended, or began anew. */
-#define RING_DOWN (ENDED | STATE(Initialising))
+/* The frontend no longer stands behind the ring it gave us: it ended, or began anew. In Closing it
+ * may still use it: blkfront can stay there for as long as the disk is open. */
+#define RING_DOWN (STATE(Closed) | STATE(Unknown) | STATE(Initialising))
+#define RING_KEPT (0x1ffu & ~RING_DOWN)
 
 struct row {
 	uint8_t sides;
@@ -63,14 +65,19 @@ static const struct row table[] = {
 	 TO(REMOVING, Keep, DISCONNECT)},
 	{BOTH, IN(CLOSING), AT(OWN), .own = STATE(Initialising), TO(REMOVING, Keep, NONE)},
 
-	/* The toolstack closes the device. In WAITING a 5 is our own. */
+	/* The toolstack closes the device, with the frontend's consent while that uses the ring: it
+	 * forces one that refuses by removing its directory. In WAITING a 5 is our own. */
+	{BACK, IN(CONNECTED), AT(OWN), .own = STATE(Closing), .peer = RING_KEPT,
+	 TO(WAITING, Keep, NONE)},
 	{BOTH, IN_OPEN, AT(OWN), .own = STATE(Closing), TO(CLOSING, Keep, DISCONNECT)},
 	{BOTH, IN_OFFER | IN_USE | IN(WAITING), AT(OWN), .own = STATE(Closed),
 	 TO(CLOSING, Keep, DISCONNECT)},
 	{BOTH, IN(CLOSED), AT(OWN), .own = STATE(Closing), TO(CLOSED, Closed, NONE)},
 
 	/* It does so with online=0 as well; our write of the state may have hit its 5. */
-	{BACK, IN_OFFER | IN_USE, AT(READY) | AT(PEER) | AT(OWN) | AT(CONNECT_DONE),
+	{BACK, IN(CONNECTED), AT(PEER) | AT(OWN), .peer = RING_KEPT, .online = OFFLINE,
+	 TO(WAITING, Closing, NONE)},
+	{BACK, IN_OFFER | IN(CONNECTING), AT(READY) | AT(PEER) | AT(OWN) | AT(CONNECT_DONE),
 	 .online = OFFLINE, TO(CLOSING, Closing, DISCONNECT)},
 
 	/* Backend: begin; or finish the close that a predecessor or the toolstack began. */
@@ -85,10 +92,15 @@ static const struct row table[] = {
 	{BOTH, IN(CONNECTING), AT(CONNECT_DONE), TO(CONNECTED, Connected, NONE)},
 
 	/* Backend: close. A frontend that closes before it connected waits for our 5, too. */
-	{BACK, IN_OFFER, AT(PEER), .peer = STATE(Closing), TO(CLOSING, Closing, DISCONNECT)},
+	{BACK, IN_OFFER | IN(CONNECTING), AT(PEER), .peer = STATE(Closing),
+	 TO(CLOSING, Closing, DISCONNECT)},
+	{BACK, IN(CONNECTED), AT(PEER), .peer = STATE(Closing), TO(WAITING, Closing, NONE)},
 	{BACK, IN_USE, AT(PEER), .peer = RING_DOWN, TO(CLOSING, Closing, DISCONNECT)},
+	{BACK, IN(WAITING), AT(PEER), .peer = RING_DOWN, TO(CLOSING, Keep, DISCONNECT)},
+	{BACK, IN(WAITING), AT(CLOSE), TO(CLOSING, Keep, DISCONNECT)},
 	{BACK, IN_OPEN, AT(CLOSE), TO(CLOSING, Closing, DISCONNECT)},
 	{BOTH, IN_OPEN, AT(FAILED), TO(CLOSING, Closing, DISCONNECT)},
+	{BOTH, IN(WAITING), AT(FAILED), TO(CLOSING, Keep, DISCONNECT)},
 
 	/* Backend: a frontend that comes back. */
 	{BACK, IN(CLOSING), AT(DISCONNECTED), .peer = STATE(Initialising), .online = ONLINE,
@@ -114,7 +126,6 @@ static const struct row table[] = {
 	{FRONT, IN(OFFERED) | IN_USE, AT(CLOSE), .peer = MAY_USE_RING, TO(WAITING, Closing, NONE)},
 	{FRONT, IN_OPEN, AT(CLOSE), TO(CLOSING, Closing, DISCONNECT)},
 	{FRONT, IN(WAITING), AT(PEER), .peer = ENDED, TO(CLOSING, Keep, DISCONNECT)},
-	{FRONT, IN(WAITING), AT(FAILED), TO(CLOSING, Keep, DISCONNECT)},
 };
 
 static bool meets(uint16_t condition, uint32_t bit)

@@ -29,7 +29,7 @@ enum rwy_xenbus_side {
  * READY      2 / -      target open, hotplug-status connected  (not used)
  * CONNECTING 2 / 3      CONNECT under way                      CONNECT under way
  * CONNECTED  4          I/O runs                               I/O runs
- * WAITING    - / 5      (not used)                             we want to close, backend not yet
+ * WAITING    5          to be closed, frontend not yet; I/O    we want to close, backend not yet
  * CLOSING    5          DISCONNECT under way                   DISCONNECT under way
  * CLOSED     6          nothing of ours touches the guest      ring gone, grants ended
  * REMOVING   -          DISCONNECT under way, directory gone   the same
@@ -109,14 +109,18 @@ struct rwy_xenbus_step {
  *   READY                    -> READY, or CONNECT when the peer is Initialised or Connected
  *   PEER 3 or 4              -> CONNECT from READY
  *   CONNECT_DONE             -> write 4
- *   PEER 1, 5, 6 or gone while connecting or connected -> write 5, DISCONNECT; then write 6
- *   PEER 5 while offered or ready -> the same: it waits for our answer before it goes on
+ *   PEER 1, 6 or gone while connecting or connected -> write 5, DISCONNECT; then write 6
+ *   PEER 5 while connected   -> write 5, WAITING: it may go on using the ring until it writes 6
+ *   PEER 5 while offered, ready or connecting -> write 5, DISCONNECT; then write 6
  *   PEER 1 while CLOSED and online -> OFFER, write 2 (a frontend that comes back: reload, kexec)
  *   DISCONNECTED while CLOSING and peer 1 and online -> OFFER, write 2 at once
- *   OWN 5 (libxl: remove)    -> DISCONNECT, then write 6; in CLOSED: write 6
+ *   OWN 5 (libxl: remove)    -> DISCONNECT, then write 6; in CLOSED: write 6; while connected:
+ *                               WAITING, for an orderly unplug is one that the guest agrees to
+ *   WAITING                  -> I/O runs; PEER 1, 6 or gone (libxl's forced removal takes its
+ *                               directory away), CLOSE, FAILED, OWN 6 -> DISCONNECT, then write 6
  *   OWN 6 (forced)           -> DISCONNECT, then write 6
- *   online=0 with READY, PEER, OWN or CONNECT_DONE -> write 5, DISCONNECT, then write 6: a state we
- *                               write can overwrite the toolstack's 5; its online=0 stays
+ *   online=0 with READY, PEER, OWN or CONNECT_DONE -> write 5, then as OWN 5: a state we write can
+ *                               overwrite the toolstack's 5; its online=0 stays
  *   OWN 1 from CONNECTING on -> as REMOVED: the directory was made anew
  *   FAILED, CLOSE            -> write 5, DISCONNECT, then write 6
  *   REMOVED                  -> DISCONNECT without any write, then FORGET

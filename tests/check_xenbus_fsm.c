@@ -55,7 +55,7 @@ static enum xenbus_state own_state(enum rwy_xenbus_side side, enum rwy_xenbus_ph
 		[RWY_PHASE_READY] = {XenbusStateInitWait, XenbusStateUnknown},
 		[RWY_PHASE_CONNECTING] = {XenbusStateInitWait, XenbusStateInitialised},
 		[RWY_PHASE_CONNECTED] = {XenbusStateConnected, XenbusStateConnected},
-		[RWY_PHASE_WAITING] = {XenbusStateUnknown, XenbusStateClosing},
+		[RWY_PHASE_WAITING] = {XenbusStateClosing, XenbusStateClosing},
 		[RWY_PHASE_CLOSING] = {XenbusStateClosing, XenbusStateClosing},
 		[RWY_PHASE_CLOSED] = {XenbusStateClosed, XenbusStateClosed},
 	};
@@ -187,7 +187,7 @@ START_TEST(write_is_the_state_of_the_new_phase)
 }
 END_TEST
 
-/* CLOSING: unless the node says it already, because the toolstack or WAITING wrote it. */
+/* CLOSING, WAITING: unless the node says it already, because the toolstack or WAITING wrote it. */
 START_TEST(phase_with_a_state_of_its_own_is_entered_with_a_write)
 {
 	struct point p;
@@ -197,9 +197,10 @@ START_TEST(phase_with_a_state_of_its_own_is_entered_with_a_write)
 		if (p.step.phase == p.phase)
 			continue;
 		if (p.step.phase == RWY_PHASE_OFFERED || p.step.phase == RWY_PHASE_CONNECTED ||
-		    p.step.phase == RWY_PHASE_WAITING || p.step.phase == RWY_PHASE_CLOSED)
+		    p.step.phase == RWY_PHASE_CLOSED)
 			assert_point(&p, p.step.write != XenbusStateUnknown);
-		if (p.step.phase == RWY_PHASE_CLOSING && p.phase != RWY_PHASE_WAITING)
+		if ((p.step.phase == RWY_PHASE_CLOSING || p.step.phase == RWY_PHASE_WAITING) &&
+		    p.phase != RWY_PHASE_WAITING)
 			assert_point(&p, p.step.write != XenbusStateUnknown ||
 						 p.in.own == XenbusStateClosing ||
 						 p.in.own == XenbusStateClosed);
@@ -259,8 +260,6 @@ START_TEST(event_of_the_other_side_is_ignored)
 	{
 		if (p.side == FRONT && p.in.event == RWY_EVENT_READY)
 			assert_point(&p, is_noop(&p));
-		if (p.side == BACK && p.step.phase == RWY_PHASE_WAITING)
-			assert_point(&p, p.phase == RWY_PHASE_WAITING);
 		if (p.side == FRONT && p.step.phase == RWY_PHASE_READY)
 			assert_point(&p, p.phase == RWY_PHASE_READY);
 	}
@@ -310,8 +309,9 @@ END_TEST
 START_TEST(backend_drops_a_ring_its_frontend_left)
 {
 	static const enum xenbus_state left[] = {XenbusStateUnknown, XenbusStateInitialising,
-						 XenbusStateClosing, XenbusStateClosed};
-	static const enum rwy_xenbus_phase in_use[] = {RWY_PHASE_CONNECTING, RWY_PHASE_CONNECTED};
+						 XenbusStateClosed};
+	static const enum rwy_xenbus_phase in_use[] = {RWY_PHASE_CONNECTING, RWY_PHASE_CONNECTED,
+						       RWY_PHASE_WAITING};
 
 	for (size_t i = 0; i < ARRAY_LEN(left); i++) {
 		for (size_t j = 0; j < ARRAY_LEN(in_use); j++) {

@@ -60,9 +60,9 @@ STORY(libxl_attaches_and_detaches, BACK, {
 	{E(PEER),         0, 3, true,  SAYS(CONNECTING, 0, NONE)},
 	{E(CONNECT_DONE), 0, 3, true,  SAYS(CONNECTED, 4, NONE)},
 	{E(PEER),         0, 4, true,  SAYS(CONNECTED, 0, NONE)},
-	{E(OWN),          5, 4, false, SAYS(CLOSING, 0, DISCONNECT)},
-	{E(PEER),         0, 5, false, SAYS(CLOSING, 0, NONE)},
-	{E(PEER),         0, 6, false, SAYS(CLOSING, 0, NONE)},
+	{E(OWN),          5, 4, false, SAYS(WAITING, 0, NONE)},
+	{E(PEER),         0, 5, false, SAYS(WAITING, 0, NONE)},
+	{E(PEER),         0, 6, false, SAYS(CLOSING, 0, DISCONNECT)},
 	{E(DISCONNECTED), 0, 6, false, SAYS(CLOSED, 6, NONE)},
 	{E(REMOVED),      0, 0, false, SAYS(REMOVING, 0, DISCONNECT)},
 	{E(DISCONNECTED), 0, 0, false, SAYS(GONE, 0, FORGET)},
@@ -94,7 +94,8 @@ STORY(guest_reloads_its_driver, BACK, {
 	{E(START),        1, 3, true, SAYS(OFFERED, 2, OFFER)},
 	{E(READY),        0, 3, true, SAYS(CONNECTING, 0, CONNECT)},
 	{E(CONNECT_DONE), 0, 4, true, SAYS(CONNECTED, 4, NONE)},
-	{E(PEER),         0, 5, true, SAYS(CLOSING, 5, DISCONNECT)},
+	{E(PEER),         0, 5, true, SAYS(WAITING, 5, NONE)},
+	{E(PEER),         0, 6, true, SAYS(CLOSING, 0, DISCONNECT)},
 	{E(DISCONNECTED), 0, 6, true, SAYS(CLOSED, 6, NONE)},
 	{E(PEER),         0, 6, true, SAYS(CLOSED, 0, NONE)},
 	{E(PEER),         0, 1, true, SAYS(OFFERED, 2, OFFER)},
@@ -154,7 +155,7 @@ STORY(directory_goes_while_we_close, BACK, {
 	{E(START),        1, 3, true,  SAYS(OFFERED, 2, OFFER)},
 	{E(READY),        0, 3, true,  SAYS(CONNECTING, 0, CONNECT)},
 	{E(CONNECT_DONE), 0, 4, true,  SAYS(CONNECTED, 4, NONE)},
-	{E(OWN),          5, 4, false, SAYS(CLOSING, 0, DISCONNECT)},
+	{E(OWN),          5, 6, false, SAYS(CLOSING, 0, DISCONNECT)},
 	{E(REMOVED),      0, 0, false, SAYS(REMOVING, 0, NONE)},
 	{E(DISCONNECTED), 0, 0, false, SAYS(GONE, 0, FORGET)},
 })
@@ -172,9 +173,30 @@ STORY(our_write_hits_the_toolstacks, BACK, {
 	{E(START),        1, 3, true,  SAYS(OFFERED, 2, OFFER)},
 	{E(READY),        0, 3, true,  SAYS(CONNECTING, 0, CONNECT)},
 	{E(CONNECT_DONE), 0, 4, true,  SAYS(CONNECTED, 4, NONE)},
-	{E(OWN),          4, 4, false, SAYS(CLOSING, 5, DISCONNECT)},
-	{E(DISCONNECTED), 0, 4, false, SAYS(CLOSED, 6, NONE)},
+	{E(OWN),          4, 4, false, SAYS(WAITING, 5, NONE)},
+	{E(PEER),         0, 6, false, SAYS(CLOSING, 0, DISCONNECT)},
+	{E(DISCONNECTED), 0, 6, false, SAYS(CLOSED, 6, NONE)},
 	{E(PEER),         0, 1, false, SAYS(CLOSED, 0, NONE)},
+})
+
+/* A mounted disk: blkfront stays in Closing and goes on; xl block-detach fails after 10 s. */
+STORY(guest_refuses_an_orderly_unplug, BACK, {
+	{E(START),        1, 3, true,  SAYS(OFFERED, 2, OFFER)},
+	{E(READY),        0, 3, true,  SAYS(CONNECTING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 4, true,  SAYS(CONNECTED, 4, NONE)},
+	{E(OWN),          5, 4, false, SAYS(WAITING, 0, NONE)},
+	{E(PEER),         0, 5, false, SAYS(WAITING, 0, NONE)},
+	{E(OWN),          5, 5, false, SAYS(WAITING, 0, NONE)},
+	{E(PEER),         0, 0, false, SAYS(CLOSING, 0, DISCONNECT)}, /* forced */
+	{E(DISCONNECTED), 0, 0, false, SAYS(CLOSED, 6, NONE)},
+})
+
+STORY(ring_breaks_while_we_wait, BACK, {
+	{E(START),        1, 3, true, SAYS(OFFERED, 2, OFFER)},
+	{E(READY),        0, 3, true, SAYS(CONNECTING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 4, true, SAYS(CONNECTED, 4, NONE)},
+	{E(PEER),         0, 5, true, SAYS(WAITING, 5, NONE)},
+	{E(FAILED),       0, 5, true, SAYS(CLOSING, 0, DISCONNECT)},
 })
 
 STORY(toolstack_forces_closed, BACK, {
@@ -297,6 +319,8 @@ static Suite *xenbus_stories_suite(void)
 	tcase_add_test(tc, directory_goes_while_we_close);
 	tcase_add_test(tc, device_is_attached_anew_before_we_saw_it_go);
 	tcase_add_test(tc, our_write_hits_the_toolstacks);
+	tcase_add_test(tc, guest_refuses_an_orderly_unplug);
+	tcase_add_test(tc, ring_breaks_while_we_wait);
 	tcase_add_test(tc, toolstack_forces_closed);
 	tcase_add_test(tc, ring_breaks);
 	tcase_add_test(tc, daemon_starts_in_the_middle_of_a_removal);
