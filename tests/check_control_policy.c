@@ -43,8 +43,20 @@ END_TEST
 START_TEST(rule_that_does_not_parse_is_an_error)
 {
 	static const char *const garbled[] = {
-		"",	    "rw",     "rw ",  "ro    ",	      "w /srv/a",    "RW /srv/a",
-		"rwx /srv", "rw\t/a", "/srv", "rw srv/*.img", "deny /srv/a", "rw :x",
+		"",
+		"rw",
+		"rw ",
+		"ro    ",
+		"w /srv/a",
+		"RW /srv/a",
+		"rwx /srv",
+		"rw\t/a",
+		"/srv",
+		"rw srv/*.img",
+		"deny /srv/a",
+		"rw :x",
+		"ro file:/srv/a.img",
+		"ro nbd:x",
 	};
 	struct policy_rule r;
 

@@ -273,8 +273,6 @@ static void begin(struct device *dev)
 		device_complain(dev, &dev->why);
 	}
 	feed(dev, RWY_EVENT_START);
-	if (dev->verdict == VERDICT_GRANTED)
-		device_forgive(dev);
 	feed(dev, RWY_EVENT_PEER);
 }
 

@@ -51,12 +51,18 @@ static void attach_or_wait(struct device *dev)
 	reason_set(&dev->why, 0, "waiting for a data process to get ready; see ringwayd's log");
 }
 
-enum rwy_xenbus_event device_link_connect(struct device *dev)
+static int parse(struct device *dev, struct frontend *frontend, struct reason *why)
 {
 	struct frontend_reader reader = {.read = read_frontend_node, .ctx = &dev->dir};
+
+	return frontend_parse(&reader, frontend, why);
+}
+
+enum rwy_xenbus_event device_link_connect(struct device *dev)
+{
 	struct reason why;
 
-	if (frontend_parse(&reader, &dev->frontend, &why)) {
+	if (parse(dev, &dev->frontend, &why)) {
 		device_complain(dev, &why);
 		return RWY_EVENT_FAILED;
 	}
@@ -104,6 +110,18 @@ static bool is_closing(const struct device *dev)
 	return dev->phase == RWY_PHASE_CLOSING || dev->phase == RWY_PHASE_REMOVING;
 }
 
+/*
+ * A frontend that died between its 3 and our 4 may have been replaced by one that found our 2, and
+ * wrote its own ring and another 3: a state that does not change shows nothing of that.
+ */
+static bool has_other_ring(struct device *dev)
+{
+	struct frontend now;
+	struct reason why;
+
+	return parse(dev, &now, &why) || memcmp(&now, &dev->frontend, sizeof(now)) != 0;
+}
+
 /* One that answers what it was not asked is only worth a line: it can hurt no more than itself. */
 static bool expects(struct device *dev, enum device_link link, const char *what)
 {
@@ -127,16 +145,30 @@ void device_link_ready(void *ctx)
 	}
 }
 
+static void connect_anew(struct device *dev)
+{
+	enum rwy_xenbus_event event = device_link_connect(dev);
+
+	if (event != RWY_NR_EVENTS)
+		device_handle(dev, event);
+}
+
 void device_link_attached(struct worker_lease *lease, int err, const struct reason *why)
 {
 	struct device *dev = device_of(lease);
 
 	if (!expects(dev, LINK_ATTACHING, "attached"))
 		return;
+
+	bool outdated = !is_closing(dev) && has_other_ring(dev);
 	if (err) {
 		unlink_device(dev);
 		if (is_closing(dev)) {
 			device_handle(dev, RWY_EVENT_DISCONNECTED);
+			return;
+		}
+		if (outdated) {
+			connect_anew(dev);
 			return;
 		}
 		device_complain(dev, why);
@@ -144,7 +176,7 @@ void device_link_attached(struct worker_lease *lease, int err, const struct reas
 		return;
 	}
 	dev->link = LINK_ATTACHED;
-	if (is_closing(dev))
+	if (is_closing(dev) || outdated)
 		detach(dev);
 	else
 		device_handle(dev, RWY_EVENT_CONNECT_DONE);
@@ -159,7 +191,10 @@ void device_link_detached(struct worker_lease *lease, int err, const struct reas
 	if (err)
 		device_complain(dev, why);
 	unlink_device(dev);
-	device_handle(dev, RWY_EVENT_DISCONNECTED);
+	if (dev->phase == RWY_PHASE_CONNECTING)
+		connect_anew(dev);
+	else
+		device_handle(dev, RWY_EVENT_DISCONNECTED);
 }
 
 /* After our DETACH has crossed it, it is no news. */

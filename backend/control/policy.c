@@ -175,21 +175,24 @@ static bool is_node_name(const char *name)
 					   "0123456789-_@")];
 }
 
-static void add_level(struct judgement *j, const char *kind, const char *which)
+static int add_level(struct judgement *j, const char *kind, const char *which)
 {
 	struct policy_level *level = &j->levels[j->nr_levels];
 	int len = snprintf(level->name, sizeof(level->name), "%s%s", kind, which);
 
-	if (len > 0 && (size_t)len < sizeof(level->name))
-		j->nr_levels++;
+	if (len < 0 || (size_t)len >= sizeof(level->name))
+		return -ENAMETOOLONG;
+	j->nr_levels++;
+	return 0;
 }
 
 /* Most specific first. `name` and `vm` are the toolstack's; a domain without them just has fewer
- * levels. */
-static void name_levels(struct judgement *j, xs_transaction_t tx)
+ * levels. -ENAMETOOLONG: rules may be there that can't be found. */
+static int name_levels(struct judgement *j, xs_transaction_t tx)
 {
 	struct rwy_xenbus *xb = j->policy->xb;
 	char value[RWY_XENBUS_VALUE_BYTES], number[16];
+	int err = 0;
 
 	snprintf(number, sizeof(number), "%u", j->domid);
 	add_level(j, "domid/", number);
@@ -197,12 +200,13 @@ static void name_levels(struct judgement *j, xs_transaction_t tx)
 		const char *slash = strrchr(value, '/');
 
 		if (slash && is_node_name(slash + 1))
-			add_level(j, "uuid/", slash + 1);
+			err = add_level(j, "uuid/", slash + 1);
 	}
 	if (rwy_xenbus_read(xb, tx, value, sizeof(value), RWY_XS_DOMAIN "/name", j->domid) > 0 &&
-	    is_node_name(value))
-		add_level(j, "name/", value);
+	    is_node_name(value) && add_level(j, "name/", value))
+		err = -ENAMETOOLONG;
 	add_level(j, "default", "");
+	return err;
 }
 
 static void drop_levels(struct judgement *j)
@@ -275,7 +279,10 @@ static int judge(struct judgement *j, xs_transaction_t tx)
 		return enforce;
 
 	/* Rules are read even when not enforced: a garbled one must never wait to be noticed. */
-	name_levels(j, tx);
+	if (name_levels(j, tx) && enforce)
+		return reason_set(j->why, -ENAMETOOLONG,
+				  "policy: the name of VM %u is too long for rules; rename it",
+				  j->domid);
 	for (unsigned int i = 0; i < j->nr_levels; i++) {
 		err = read_level(xb, tx, &j->levels[i], j->why);
 		if (err)

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A glob without '/' or scheme in front could never match, and would deny in silence. */
+/* Targets are named by a path or by "null:". A glob that could match neither ("file:/srv/a.img")
+ * would be passed over in silence, for a later rule that may allow more. */
 static bool can_match(const char *glob)
 {
-	return glob[0] == '/' || (strchr(glob, ':') && glob[0] != ':');
+	return glob[0] == '/' || !strncmp(glob, "null:", 5);
 }
 
 int policy_match_parse(const char *value, struct policy_rule *rule)

@@ -211,12 +211,7 @@ static int open_best(struct target *t, bool writable, int *fd)
 		return *fd;
 
 	*fd = reopen(t, flags);
-	if (*fd < 0)
-		return *fd;
-	rwy_info("target %s: no O_DIRECT in units of 512 bytes there, I/O goes through the page "
-		 "cache",
-		 t->name);
-	return 0;
+	return *fd < 0 ? *fd : 0;
 }
 
 /* Not every file system has locks; there, our own table of targets is all the protection. */
@@ -268,6 +263,11 @@ static int open_file(struct target *t, bool writable, struct reason *why)
 		err = measure(t, fd, why);
 	if (err)
 		return err;
+	/* Only now: a lock that is taken is tried again and again, and this is to be said once. */
+	if (!t->direct)
+		rwy_info("target %s: no O_DIRECT in units of 512 bytes there, I/O goes through the "
+			 "page cache",
+			 t->name);
 	close(t->fd);
 	t->fd = rwy_steal_fd(&fd);
 	return 0;

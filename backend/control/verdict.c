@@ -89,7 +89,7 @@ void verdict_reach(struct device *dev)
 		device_complain(dev, &why);
 	} else {
 		dev->verdict = VERDICT_GRANTED;
-		dev->why.text[0] = '\0';
+		device_forgive(dev);
 	}
 }
 
