@@ -14,16 +14,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
+static char top[64], dir[72]; /* of all tests, and of this one */
 static struct target target, other;
 static struct reason why;
 
+/* In the runner's process, whatever becomes of the tests'. */
+static void make_top(void)
+{
+	strcpy(top, "/tmp/check_control_target.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+}
+
+static void remove_top(void)
+{
+	char command[sizeof(top) + 16];
+
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+
 static void setup(void)
 {
-	char template[] = "/tmp/check_control_target.XXXXXX";
-
-	ck_assert_ptr_nonnull(mkdtemp(template));
-	snprintf(dir, sizeof(dir), "%s", template);
+	snprintf(dir, sizeof(dir), "%s/XXXXXX", top);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
 	target_init(&target);
 	target_init(&other);
 	why.text[0] = '\0';
@@ -267,6 +280,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("control_target");
 	TCase *tc = tcase_create("target");
 
+	tcase_add_unchecked_fixture(tc, make_top, remove_top);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, file_is_opened_to_write);
 	tcase_add_test(tc, read_only_fd_can_not_write);

@@ -613,6 +613,7 @@ static Suite *storemux_suite(void)
 	TCase *tc = tcase_create("whole");
 
 	tcase_set_timeout(tc, 2 * DEADLINE_SEC);
+	tcase_add_unchecked_fixture(tc, make_dir, remove_dir);
 	tcase_add_checked_fixture(tc, start_world, stop_world);
 	tcase_add_test(tc, two_clients_read_what_the_other_wrote);
 	tcase_add_test(tc, equal_request_ids_go_back_to_their_clients);

@@ -330,6 +330,55 @@ START_TEST(a_directory_of_the_users_stays)
 }
 END_TEST
 
+START_TEST(an_instance_ends_when_its_directory_is_removed)
+{
+	char command[PATH_MAX + 16];
+	pid_t pid;
+
+	world_up();
+	int programs = start_in("a", "echo; exec sleep 1000", &pid), lock_fd = open_lock();
+	await_byte(programs);
+	snprintf(command, sizeof(command), "rm -rf %s", world.dir);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(read_to_end(programs), -1);
+	waitpid(pid, NULL, 0);
+	ck_assert_int_eq(flock(lock_fd, LOCK_EX), 0);
+	close(lock_fd);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
+START_TEST(wrong_options_are_usage_errors)
+{
+	static const char *const wrong[] = {"--no-such-option", "-q",	     "create -q",
+					    "create -i",	"list --no", "-d"};
+	char args[128], line[256];
+
+	world_make_dir();
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(args, sizeof(args), "%s 2>&1", wrong[i]);
+		ck_assert_int_eq(world_run(args, line, sizeof(line)), 2);
+		ck_assert_msg(strstr(line, "xenloop"), "%s: %s", wrong[i], line);
+	}
+	world_run("--no-such-option 2>&1", line, sizeof(line));
+	ck_assert_str_eq(line, "xenloop: no option \"--no-such-option\"; try `xenloop --help`\n");
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
+START_TEST(a_refused_up_leaves_nothing_behind)
+{
+	char deep[PATH_MAX + 4];
+
+	world_make_dir();
+	strcpy(deep, world.dir);
+	memset(world.dir + strlen(world.dir), 'x', 100);
+	world.dir[strlen(deep) + 100] = '\0';
+	ck_assert_int_eq(world_run("up 2>&1", NULL, 0), 1);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
 static Suite *xenloop_instance_suite(void)
 {
 	const TTest *const tests[] = {
@@ -343,6 +392,9 @@ static Suite *xenloop_instance_suite(void)
 		a_domain_ends_with_its_store_mux,
 		an_interrupted_up_leaves_nothing_behind,
 		a_directory_of_the_users_stays,
+		an_instance_ends_when_its_directory_is_removed,
+		wrong_options_are_usage_errors,
+		a_refused_up_leaves_nothing_behind,
 	};
 	Suite *suite = suite_create("xenloop_instance");
 	TCase *tcase = tcase_create("xenloop_instance");

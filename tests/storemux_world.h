@@ -423,14 +423,27 @@ static bool nothing_left(const struct store *s)
 	return s->watches_used == 0 && s->tx_used == 0;
 }
 
+/* In the runner's process, whatever becomes of the tests'. */
+static void make_dir(void)
+{
+	strcpy(world.dir, "/tmp/check_storemux.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(world.dir));
+}
+
+static void remove_dir(void)
+{
+	snprintf(world.path, sizeof(world.path), "%s/socket", world.dir);
+	unlink(world.path);
+	rmdir(world.dir);
+}
+
 static void listen_here(void)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	strcpy(world.dir, "/tmp/check_storemux.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(world.dir));
 	snprintf(world.path, sizeof(world.path), "%s/socket", world.dir);
 	strcpy(addr.sun_path, world.path);
+	unlink(world.path); /* of a test that failed */
 	world.listen_fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(bind(world.listen_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(listen(world.listen_fd, 128), 0);
@@ -509,7 +522,6 @@ static void stop_world(void)
 	close(world.listen_fd);
 	close(world.log_fd);
 	unlink(world.path);
-	rmdir(world.dir);
 }
 
 static uint32_t log_lines_with(const char *text)

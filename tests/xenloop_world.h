@@ -28,7 +28,9 @@
 
 struct world {
 	char bin[PATH_MAX], lib[PATH_MAX];
-	char top[PATH_MAX]; /* a temporary directory; the instance is in top/x */
+	char root[96];	    /* a temporary directory of the test program */
+	pid_t root_maker;   /* who removes it at exit: not a forked test */
+	char top[PATH_MAX]; /* one in it of the test; the instance is in top/x */
 	char dir[PATH_MAX + 4];
 	uint32_t a, b; /* two domUs */
 };
@@ -49,6 +51,28 @@ static inline void world_find(char path[PATH_MAX], const char *env, const char *
 	snprintf(path, PATH_MAX, "%.2000s/%s", exe, beside);
 }
 
+/* Whatever became of the tests: an instance whose directory is removed ends. */
+static void world_remove_root(void)
+{
+	char command[sizeof(world.root) + 16];
+
+	snprintf(command, sizeof(command), "rm -rf %s", world.root);
+	if (getpid() == world.root_maker && system(command))
+		fprintf(stderr, "%s is left behind\n", world.root);
+}
+
+static void world_make_root(void)
+{
+	snprintf(world.root, sizeof(world.root), "%.50s/check-xenloop-XXXXXX",
+		 getenv("TMPDIR") ?: "/tmp");
+	if (!mkdtemp(world.root)) {
+		perror(world.root);
+		exit(EXIT_FAILURE);
+	}
+	world.root_maker = getpid();
+	atexit(world_remove_root);
+}
+
 /* Before main: find the programs, and be preloaded. */
 __attribute__((constructor)) static void world_preload(void)
 {
@@ -64,6 +88,8 @@ __attribute__((constructor)) static void world_preload(void)
 		abort();
 	}
 	unsetenv("LD_PRELOAD");
+	if (!getenv("CHECK_REEXEC")) /* check_xenloop_evtchn's other half has no world */
+		world_make_root();
 }
 
 /* Run `xenloop -d dir <args>`; its exit code, and its first line of output if wanted. */
@@ -93,8 +119,7 @@ static inline uint32_t world_create(const char *args)
 
 static inline void world_make_dir(void)
 {
-	snprintf(world.top, sizeof(world.top), "%.60s/check-xenloop-XXXXXX",
-		 getenv("TMPDIR") ?: "/tmp");
+	snprintf(world.top, sizeof(world.top), "%s/XXXXXX", world.root);
 	ck_assert_ptr_nonnull(mkdtemp(world.top));
 	snprintf(world.dir, sizeof(world.dir), "%s/x", world.top);
 	setenv("XENLOOP_DIR", world.dir, 1);

@@ -50,7 +50,10 @@ static int parse_create(int argc, char **argv, struct xenloop_new *new, uint32_t
 				return complain("\"%s\" is not a domid", optarg), EXIT_USAGE;
 		}
 		if (option == '?')
-			return EXIT_USAGE;
+			return complain(optopt == 'u' || optopt == 'i' ? "-%c wants a value"
+								       : "no option \"-%c\"",
+					optopt),
+			       EXIT_USAGE;
 	}
 	if (optind != argc - 1)
 		return EXIT_USAGE;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -168,6 +169,20 @@ static void hear_starter(struct hypervisor *hv)
 	hypervisor_unwatch(hv, &hv->starter);
 }
 
+/* Without our socket nobody could end us, or use us, any more. */
+static void see_removal(struct hypervisor *hv)
+{
+	char events[4096], path[PATH_MAX + sizeof("/" XENLOOP_SOCKET)];
+
+	while (read(hv->removal.fd, events, sizeof(events)) > 0)
+		continue;
+	snprintf(path, sizeof(path), "%s/" XENLOOP_SOCKET, hv->dir);
+	if (hv->stopping || !access(path, F_OK) || (errno != ENOENT && errno != ENOTDIR))
+		return;
+	rwy_error("%s has been removed, and so do we end", path);
+	hv->stopping = true;
+}
+
 static void watch_fired(struct hypervisor *hv, struct watch *watch)
 {
 	switch (watch->kind) {
@@ -180,6 +195,9 @@ static void watch_fired(struct hypervisor *hv, struct watch *watch)
 	case WATCH_STARTER:
 		if (watch->fd >= 0)
 			hear_starter(hv);
+		break;
+	case WATCH_DIR:
+		see_removal(hv);
 		break;
 	case WATCH_CONN:
 		serve(hv, (struct conn *)watch);
@@ -243,6 +261,18 @@ static int open_listener(struct hypervisor *hv)
 	    listen(hv->listener.fd, 512) < 0)
 		return -errno;
 	return hypervisor_watch(hv, &hv->listener);
+}
+
+/* A convenience: where the system has no inotify handle left, `xenloop down` still works. */
+static int watch_for_removal(struct hypervisor *hv)
+{
+	hv->removal = (struct watch){WATCH_DIR, inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+	if (hv->removal.fd < 0 || inotify_add_watch(hv->removal.fd, hv->dir,
+						    IN_DELETE | IN_MOVED_FROM | IN_MOVE_SELF) < 0) {
+		rwy_warn("cannot watch %s: %s", hv->dir, strerror(errno));
+		return 0;
+	}
+	return hypervisor_watch(hv, &hv->removal);
 }
 
 static int open_signals(struct hypervisor *hv)
@@ -313,6 +343,8 @@ static int start(struct hypervisor *hv)
 		rc = make_dom0(hv);
 	if (!rc)
 		rc = open_listener(hv);
+	if (!rc)
+		rc = watch_for_removal(hv);
 	if (rc)
 		return rc;
 	hv->store_pid = child_start_store(hv);

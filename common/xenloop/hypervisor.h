@@ -27,6 +27,7 @@ enum watch_kind {
 	WATCH_LISTENER,
 	WATCH_SIGNALS,
 	WATCH_STARTER, /* the `xenloop up` that waits for us */
+	WATCH_DIR,     /* inotify on the instance's directory */
 	WATCH_CONN,
 	WATCH_PROCESS,
 };
@@ -115,7 +116,7 @@ struct domain {
 
 struct hypervisor {
 	int epoll_fd;
-	struct watch listener, signals, starter;
+	struct watch listener, signals, starter, removal;
 	const char *dir;      /* the instance's, absolute */
 	const char *store;    /* path of xenstored */
 	const char *library;  /* path of libxenloop.so */

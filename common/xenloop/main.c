@@ -53,6 +53,18 @@ static void print_usage(FILE *out)
 		     "call; exec: the command's own.\n");
 }
 
+/* After getopt_long has answered '?'. optopt is 0 for a long option that it does not know. */
+static int bad_option(char **argv)
+{
+	if (optopt == 'd')
+		complain("-d wants a directory; try `xenloop --help`");
+	else if (optopt && strncmp(argv[optind - 1], "--", 2) != 0)
+		complain("no option \"-%c\"; try `xenloop --help`", optopt);
+	else
+		complain("no option \"%s\"; try `xenloop --help`", argv[optind - 1]);
+	return EXIT_USAGE;
+}
+
 static int run_command(const char *dir, int argc, char **argv)
 {
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
@@ -81,6 +93,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "storemux")) /* how the hypervisor starts a store mux */
 		return child_mux_main(argc - 1, argv + 1);
 	instance_default_dir(dir);
+	opterr = 0; /* bad_option says it better */
 	while ((option = getopt_long(argc, argv, "+d:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 'd':
@@ -93,7 +106,7 @@ int main(int argc, char **argv)
 			printf("xenloop %s\n", RINGWAY_VERSION);
 			return EXIT_OK;
 		default:
-			return EXIT_USAGE;
+			return bad_option(argv);
 		}
 	}
 	if (optind == argc) {

@@ -82,15 +82,18 @@ static int hypervise(const struct instance *instance, int starter, pid_t keeper)
 
 	prctl(PR_SET_NAME, "xenloop-hv");
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != keeper)
+	if (getppid() != keeper) {
+		remove_files(instance, false);
 		return EXIT_FAILURE;
+	}
 	int code = hypervisor_run(&config);
 	if (getppid() != keeper) /* nobody else is left to do it */
 		remove_files(instance, code != EXIT_SUCCESS);
 	return code;
 }
 
-static void keep(const struct instance *instance, int starter)
+/* before: the caller's signal mask. The hypervisor keeps the signals blocked. */
+static void keep(const struct instance *instance, int starter, const sigset_t *before)
 {
 	char prefix[XENLOOP_TOKEN_MAX + 1];
 	pid_t self = getpid();
@@ -102,6 +105,7 @@ static void keep(const struct instance *instance, int starter)
 	pid_t pid = fork();
 	if (!pid)
 		_exit(hypervise(instance, starter, self));
+	sigprocmask(SIG_SETMASK, before, NULL); /* from now on the hypervisor can clean up */
 	close(starter);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
@@ -131,16 +135,25 @@ static bool path_fits(const char *dir)
 	       sizeof(((struct sockaddr_un *)0)->sun_path);
 }
 
-static int prepare(struct instance *instance, const char *dir)
+/* Under the lock: clear away what a crash may have left, begin the log, choose a name. */
+static int make_files(struct instance *instance)
 {
 	char log[PATH_MAX + 8];
 	uint64_t random;
 
-	if (instance_find_library(instance->library) || instance_find_store(instance->store))
-		return EXIT_FAILED;
-	instance->made_dir = !mkdir(dir, 0700);
-	if (!realpath(dir, instance->dir))
-		return complain("%s: %s", dir, strerror(errno));
+	instance_clean(instance->dir, false);
+	snprintf(log, sizeof(log), "%s/log", instance->dir);
+	instance->log_fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (instance->log_fd < 0)
+		return complain("%s: %s", log, strerror(errno));
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return complain("no random numbers: %s", strerror(errno));
+	snprintf(instance->name, sizeof(instance->name), "%016llx", (unsigned long long)random);
+	return EXIT_OK;
+}
+
+static int lock(struct instance *instance)
+{
 	if (!path_fits(instance->dir))
 		return complain("%s: too long a path for sockets; choose a shorter one with -d",
 				instance->dir);
@@ -151,15 +164,26 @@ static int prepare(struct instance *instance, const char *dir)
 				instance->dir);
 	if (instance->lock_fd < 0)
 		return complain("%s: %s", instance->dir, strerror(-instance->lock_fd));
-	instance_clean(instance->dir, false); /* what a crash may have left */
-	snprintf(log, sizeof(log), "%s/log", instance->dir);
-	instance->log_fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (instance->log_fd < 0)
-		return complain("%s: %s", log, strerror(errno));
-	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-		return complain("no random numbers: %s", strerror(errno));
-	snprintf(instance->name, sizeof(instance->name), "%016llx", (unsigned long long)random);
 	return EXIT_OK;
+}
+
+static int prepare(struct instance *instance, const char *dir)
+{
+	if (instance_find_library(instance->library) || instance_find_store(instance->store))
+		return EXIT_FAILED;
+	instance->made_dir = !mkdir(dir, 0700);
+	if (!realpath(dir, instance->dir))
+		return complain("%s: %s", dir, strerror(errno));
+	int code = lock(instance);
+	if (code) {
+		if (instance->made_dir)
+			rmdir(instance->dir);
+		return code;
+	}
+	code = make_files(instance);
+	if (code)
+		remove_files(instance, false);
+	return code;
 }
 
 /* Wait for xenstored, then write what dom0 starts with. */
@@ -186,29 +210,51 @@ static int see_it_start(const struct instance *instance, int starter)
 	return EXIT_OK;
 }
 
+/* The keeper takes over what prepare has made. Its pid, or -1 (complained about, cleaned up). */
+static pid_t start_keeper(const struct instance *instance, const sigset_t *before, int *starter)
+{
+	int ends[2];
+	pid_t keeper = -1;
+
+	if (!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+		keeper = fork();
+		if (!keeper)
+			keep(instance, ends[1], before);
+		close(ends[1]);
+		*starter = ends[0];
+	}
+	if (keeper < 0) {
+		complain("no keeper: %s", strerror(errno));
+		remove_files(instance, false);
+	}
+	return keeper;
+}
+
 int cmd_up(const char *dir, int argc, char **argv)
 {
 	struct instance instance = {.lock_fd = -1, .log_fd = -1};
-	int starter[2];
+	sigset_t ends, before;
+	pid_t keeper = -1;
+	int starter;
 
 	(void)argv;
 	if (argc != 1)
 		return EXIT_USAGE;
+	/* No end in between: until the keeper is there, nobody would remove the files. */
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	sigaddset(&ends, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &ends, &before);
 	int code = prepare(&instance, dir);
-	if (code)
-		return code;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, starter) < 0)
-		return complain("%s", strerror(errno));
-	pid_t keeper = fork();
-	if (keeper < 0) {
-		remove_files(&instance, false);
-		return complain("%s", strerror(errno));
-	}
-	if (!keeper)
-		keep(&instance, starter[1]);
-	close(starter[1]);
-	code = see_it_start(&instance, starter[0]);
-	close(starter[0]);
+	if (!code)
+		keeper = start_keeper(&instance, &before, &starter);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (keeper < 0)
+		return EXIT_FAILED;
+	code = see_it_start(&instance, starter);
+	close(starter);
 	if (code)
 		waitpid(keeper, NULL, 0); /* it cleans up */
 	return code;

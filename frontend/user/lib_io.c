@@ -135,7 +135,9 @@ static void send(struct lib_io *io, struct lib_part *part)
 	}
 	lib_part_request(part, &io->pool, flush_op, &request);
 	err = rwy_blkfront_put_request(&io->bf, &request);
-	if (err == -EPROTO) /* broken: the event thread is about to hear of it */
+	/* Broken: the event thread is about to hear of it. Full: the line came back with a smaller
+	 * ring while this part was being filled; the next response makes room. */
+	if (err == -EPROTO || err == -ENOSPC)
 		retry_later(io, part);
 	else if (err)
 		end_part(io, part, err);
