@@ -388,7 +388,7 @@ START_TEST(uring_refuses_what_a_lane_never_does)
 {
 	struct io_uring_sqe *sqe;
 	struct io_uring_cqe *cqe;
-	char in[16];
+	char in[16] = {0};
 
 	/* An fd of the process instead of a registered file; an operation that is not on the
 	 * list. */

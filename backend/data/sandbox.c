@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "backend/data/sandbox.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #define USER	 "ringway"
@@ -49,16 +50,32 @@ static struct identity find_identity(void)
 	return (struct identity){.uid = NOBODY, .gid = NOBODY};
 }
 
-/* Our own namespaces, whose file system is one empty, read-only directory. */
-static int leave_file_system(void)
+/*
+ * One empty, read-only directory as the whole file system: a mount that is attached nowhere, so that no other
+ * namespace sees it and nothing is asked of the root we were started in (which may be a chroot, and no mount point).
+ */
+static int enter_empty_root(void)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("none", "/tmp", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "size=4k,mode=0555") < 0 ||
-	    chroot("/tmp") < 0 || chdir("/") < 0)
+	_rwy_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", "4k", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0555", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	_rwy_close int root = fsmount(fs, FSMOUNT_CLOEXEC,
+				      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					      MOUNT_ATTR_NOEXEC);
+
+	if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
 		return -errno;
 	return 0;
+}
+
+static int leave_file_system(void)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
+		return -errno;
+	return enter_empty_root();
 }
 
 static int become(const struct identity *id)

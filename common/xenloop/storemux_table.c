@@ -93,10 +93,11 @@ static struct storemux_watch *new_watch(const char *path, const char *token)
 {
 	size_t path_bytes = strlen(path) + 1, token_bytes = strlen(token) + 1;
 	struct storemux_watch *watch = malloc(sizeof(*watch) + path_bytes + token_bytes);
-	char *strings = (char *)(watch + 1);
 
 	if (!watch)
 		return NULL;
+	char *strings = (char *)(watch + 1);
+
 	*watch = (struct storemux_watch){.path = strings, .token = strings + path_bytes};
 	memcpy(strings, path, path_bytes);
 	memcpy(strings + path_bytes, token, token_bytes);
