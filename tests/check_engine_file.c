@@ -171,8 +171,10 @@ START_TEST(engine_file_reads_and_writes_directly)
 	ck_assert_int_eq(transfer_one(ENGINE_READ, PAGE, buf, sizeof(buf)), 0);
 	ck_assert_mem_eq(buf, expected, sizeof(buf));
 	ck_assert_int_eq(transfer(ENGINE_FLUSH, 0, NULL, 0), 0);
-	/* An unaligned one is the caller's mistake, and an error rather than something else. */
-	ck_assert_int_eq(transfer_one(ENGINE_READ, PAGE + 1, buf, PAGE), -EINVAL);
+	/* An unaligned one is an error where the file system has a rule (tmpfs has none), never other data. */
+	int err = transfer_one(ENGINE_READ, PAGE + 1, buf, PAGE);
+
+	ck_assert(err == -EINVAL || (err == 0 && memcmp(buf, expected + 1, PAGE) == 0));
 }
 END_TEST
 
