@@ -61,14 +61,22 @@ static void world_remove_root(void)
 		fprintf(stderr, "%s is left behind\n", world.root);
 }
 
+/* A test program that a test starts again, to play another part, shares the first one's. */
 static void world_make_root(void)
 {
+	const char *inherited = getenv("WORLD_ROOT");
+
+	if (inherited) {
+		snprintf(world.root, sizeof(world.root), "%s", inherited);
+		return;
+	}
 	snprintf(world.root, sizeof(world.root), "%.50s/check-xenloop-XXXXXX",
 		 getenv("TMPDIR") ?: "/tmp");
 	if (!mkdtemp(world.root)) {
 		perror(world.root);
 		exit(EXIT_FAILURE);
 	}
+	setenv("WORLD_ROOT", world.root, 1);
 	world.root_maker = getpid();
 	atexit(world_remove_root);
 }
@@ -88,8 +96,7 @@ __attribute__((constructor)) static void world_preload(void)
 		abort();
 	}
 	unsetenv("LD_PRELOAD");
-	if (!getenv("CHECK_REEXEC")) /* check_xenloop_evtchn's other half has no world */
-		world_make_root();
+	world_make_root();
 }
 
 /* Run `xenloop -d dir <args>`; its exit code, and its first line of output if wanted. */
