@@ -221,7 +221,8 @@ START_TEST(ctl_says_why_an_attach_failed)
 	say(&msg, sizeof(msg), -1);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_int_eq(answer.result.err, -EINVAL);
-	ck_assert_str_eq(answer.result.reason, "cannot map the ring: Invalid argument");
+	ck_assert_ptr_nonnull(strstr(answer.result.reason, "ring-ref"));
+	ck_assert_ptr_nonnull(strstr(answer.result.reason, "Invalid argument"));
 	attach(1);
 	/* The number is taken, although the guest has another port and ring for it. */
 	msg.ring_gref[0] = 1;

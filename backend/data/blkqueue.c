@@ -278,7 +278,7 @@ int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueu
 {
 	*q = (struct blkqueue){.task.turn = turn, .dev = dev};
 	STAILQ_INIT(&q->owed);
-	*what = "cannot map the ring";
+	*what = "cannot map the pages that ring-ref names; are they granted to us?";
 	int err = map_ring(q, params);
 
 	if (err)
@@ -292,7 +292,7 @@ int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueu
 	err = request_set_init(&q->tags, q->ring.nr_slots, q);
 	if (err)
 		goto err_unmap;
-	*what = "cannot bind the event channel";
+	*what = "cannot bind the port that event-channel names; is it open to us?";
 	err = lane_bind(dev->lane, &q->task, dev->domid, params->evtchn);
 	if (err)
 		goto err_fini_tags;

@@ -84,6 +84,11 @@ garbled "port that is negative" 'event-channel' $front/ring-ref 8 $front/event-c
 garbled "page order out of range" 'ring-page-order' $front/ring-page-order 9 $front/event-channel 1
 garbled "unknown protocol" 'protocol' $front/ring-ref 8 $front/event-channel 1 $front/protocol vax-abi
 garbled "page that is not granted" 'ring|grant' $front/ring-ref 777 $front/event-channel 1
+# A page that is granted, and a ring at rest: the one of another disk of the same guest.
+dom0 ringway attach bad null:1M --vdev xvdb >/dev/null
+start_guest_disk bad xvdb
+ring=$(domU bad xenstore-read device/vbd/51728/ring-ref0)
+garbled "port that does not exist" 'port|event' $front/ring-ref "$ring" $front/event-channel 999
 
 lines=$(wc -l <"$work/ringwayd.log")
 [ "$lines" -lt 100 ] || fail "the log has grown to $lines lines"
