@@ -6,7 +6,8 @@
  */
 #pragma once
 
-/* $RINGWAY_RUNDIR, or else this. Made by ringwayd, mode 0755; holds the query socket (mode 0600).
+/*
+ * $RINGWAY_RUNDIR, or else this. Made by ringwayd, mode 0755; holds the query socket (mode 0600).
  */
 #define RWY_RUNDIR     "/run/ringway"
 #define RWY_RUNDIR_ENV "RINGWAY_RUNDIR"

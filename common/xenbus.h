@@ -41,7 +41,8 @@ int rwy_xenbus_dispatch(struct rwy_xenbus *xb);
 /* The handle itself, for what has no verb here (xs_get_domain_path, ...). Borrowed. */
 struct xs_handle *rwy_xenbus_handle(struct rwy_xenbus *xb);
 
-/* fn is called from dispatch, first once right after registration (xenstore fires each new watch).
+/*
+ * fn is called from dispatch, first once right after registration (xenstore fires each new watch).
  */
 int rwy_xenbus_add_watch(struct rwy_xenbus *xb, rwy_xenbus_watch_fn fn, void *ctx,
 			 struct rwy_xenbus_watch **watch, const char *path_fmt, ...)

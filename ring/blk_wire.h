@@ -138,7 +138,8 @@ void rwy_blk_decode_segs(const void *page, uint32_t nr, struct rwy_blk_seg *seg)
 /* Encode nr segments into the front of an indirect page, which the caller has zeroed. */
 void rwy_blk_encode_segs(const struct rwy_blk_seg *seg, uint32_t nr, void *page);
 
-/* Judge the req->nr_segs segments of an indirect request that rwy_blk_validate passed; fill nr_sect.
+/*
+ * Judge the req->nr_segs segments of an indirect request that rwy_blk_validate passed; fill nr_sect.
  */
 enum rwy_blk_fault rwy_blk_validate_segs(struct rwy_blk_request *req, const struct rwy_blk_seg *seg,
 					 const struct rwy_blk_limits *lim);

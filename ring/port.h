@@ -24,7 +24,8 @@
 #define rwy_store_once_u32(p, v)     WRITE_ONCE(*(p), v)
 #define rwy_load_acquire_u32(p)	     virt_load_acquire(p)
 #define rwy_store_release_u32(p, v)  virt_store_release(p, v)
-/* Linux nests the three forms of a blkif request in one struct; Xen's header has a struct for each.
+/*
+ * Linux nests the three forms of a blkif request in one struct; Xen's header has a struct for each.
  */
 #define RWY_XEN_OFFSET_RW(field)       offsetof(struct blkif_request, u.rw.field)
 #define RWY_XEN_OFFSET_DISCARD(field)  offsetof(struct blkif_request, u.discard.field)

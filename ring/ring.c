@@ -167,7 +167,8 @@ int rwy_ring_back_poll(struct rwy_ring_back *r)
 
 	if (r->broken)
 		return r->broken;
-	/* PUBLISH: req_prod is seen before the slots it announces; pairs with rwy_ring_front_push.
+	/*
+	 * PUBLISH: req_prod is seen before the slots it announces; pairs with rwy_ring_front_push.
 	 */
 	req_prod = rwy_load_acquire_u32(&r->sring->req_prod);
 	if (req_prod - r->req_seen > r->nr_slots - (r->req_seen - r->rsp_pushed)) {
@@ -192,7 +193,8 @@ int rwy_ring_back_put_response(struct rwy_ring_back *r, const void *response, ui
 {
 	if (r->broken)
 		return r->broken;
-	/* The slot of response n is that of request n: only a request already taken is overwritten.
+	/*
+	 * The slot of response n is that of request n: only a request already taken is overwritten.
 	 */
 	if (r->rsp_prod == r->req_cons || len > r->slot_bytes)
 		return -EINVAL;
@@ -239,7 +241,8 @@ int rwy_ring_front_init(struct rwy_ring_front *r, void *sring_pages, uint32_t nr
 	r->nr_slots = rwy_ring_slots(nr_pages, slot_bytes);
 	if (!r->nr_slots || !can_share(sring_pages))
 		return -EINVAL;
-	/* No barrier: the pages are still ours alone; granting them to the peer orders this before.
+	/*
+	 * No barrier: the pages are still ours alone; granting them to the peer orders this before.
 	 */
 	memset(sring_pages, 0, nr_pages * RWY_RING_PAGE_BYTES);
 	r->sring = sring_pages;
@@ -316,7 +319,8 @@ int rwy_ring_front_arm(struct rwy_ring_front *r, uint32_t after)
 {
 	if (r->broken)
 		return r->broken;
-	/* No more responses than outstanding requests can come: the last of them always notifies.
+	/*
+	 * No more responses than outstanding requests can come: the last of them always notifies.
 	 */
 	after = clamp_after(after, r->req_pushed - r->rsp_cons);
 	rwy_store_once_u32(&r->sring->rsp_event, r->rsp_cons + after);

@@ -44,7 +44,8 @@ START_TEST(ring_refuses_bad_sizes)
 	ck_assert_int_eq(rwy_ring_back_attach(&b, NULL, 1, BYTES), -EINVAL);
 	ck_assert_int_eq(rwy_ring_front_init(&f, NULL, 1, BYTES), -EINVAL);
 	ck_assert_int_eq(rwy_ring_back_attach(&b, (char *)pages + 4, 1, 8), -EINVAL);
-	/* A ring that failed to open is a broken one: nothing can be done with it, nothing crashes.
+	/*
+	 * A ring that failed to open is a broken one: nothing can be done with it, nothing crashes.
 	 */
 	ck_assert_int_eq(rwy_ring_back_poll(&b), -EPROTO);
 	ck_assert(!rwy_ring_back_take_request(&b, buf, 8));

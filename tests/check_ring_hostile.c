@@ -93,7 +93,8 @@ START_TEST(ring_back_breaks_on_req_prod_past_unpushed_response)
 	ck_assert_int_eq(rwy_ring_back_poll(&p.back), (int)p.nr_slots);
 	ring_pair_take(&p, p.nr_slots);
 	ring_pair_answer(&p, 1);
-	/* The frontend can't know of this response yet; once it is pushed, the slot is free to use.
+	/*
+	 * The frontend can't know of this response yet; once it is pushed, the slot is free to use.
 	 */
 	ck_assert_int_eq(rwy_ring_back_poll(&p.back), 0);
 	rwy_ring_back_push(&p.back);

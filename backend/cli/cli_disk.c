@@ -204,7 +204,8 @@ int cli_disk_owner(struct rwy_xenbus *xb, uint32_t domid, uint32_t devid,
 	return 0;
 }
 
-/* A parent that has become empty goes too; in a transaction, since an attach may be adding to it.
+/*
+ * A parent that has become empty goes too; in a transaction, since an attach may be adding to it.
  */
 static int remove_if_empty(struct rwy_xenbus *xb, xs_transaction_t tx, void *ctx)
 {

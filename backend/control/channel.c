@@ -120,7 +120,8 @@ static int flush_queue(struct channel *ch)
 	return rwy_loop_modify_fd(ch->source, EPOLLIN);
 }
 
-/* Descriptors are never expected from a data process: without room for them the kernel drops them.
+/*
+ * Descriptors are never expected from a data process: without room for them the kernel drops them.
  */
 static void receive(struct channel *ch)
 {

@@ -239,7 +239,8 @@ static enum xenbus_state read_peer(const struct device *dev)
 	return dev->domain_gone ? XenbusStateUnknown : backdir_peer_state(&dev->dir);
 }
 
-/* A domain that is not known to xenstore yet may still come; one that was there and is not is dead.
+/*
+ * A domain that is not known to xenstore yet may still come; one that was there and is not is dead.
  */
 static void look_at_domain(struct device *dev)
 {

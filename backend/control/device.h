@@ -86,7 +86,8 @@ void device_stop(struct device *dev);
 /* Nothing of it is under way. */
 bool device_is_settled(const struct device *dev);
 
-/* Say what is wrong where the admin looks: `error` node, log (limited), `ringway show`. Keeps why.
+/*
+ * Say what is wrong where the admin looks: `error` node, log (limited), `ringway show`. Keeps why.
  */
 void device_complain(struct device *dev, const struct reason *why);
 void device_forgive(struct device *dev);

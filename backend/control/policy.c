@@ -167,7 +167,8 @@ static int read_level(struct rwy_xenbus *xb, xs_transaction_t tx, struct policy_
 	return err;
 }
 
-/* A VM name with, say, a dot in it can't be a node's name, so nothing can be said about it by name.
+/*
+ * A VM name with, say, a dot in it can't be a node's name, so nothing can be said about it by name.
  */
 static bool is_node_name(const char *name)
 {

@@ -6,7 +6,8 @@
 #include "backend/control/device.h"
 #include <jansson.h>
 
-/* only: that device alone; NULL with all set: every device; NULL otherwise: none. NULL: no memory.
+/*
+ * only: that device alone; NULL with all set: every device; NULL otherwise: none. NULL: no memory.
  */
 json_t *query_json_show(struct control *control, struct device *only, bool all);
 /* dev: NULL is "unknown". */

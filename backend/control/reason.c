@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* xenstore readers and terminals take bytes as they come; bytes over 127 are left for UTF-8 paths.
+/*
+ * xenstore readers and terminals take bytes as they come; bytes over 127 are left for UTF-8 paths.
  */
 static void replace_control_bytes(char *text)
 {

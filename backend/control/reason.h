@@ -12,7 +12,8 @@ struct reason {
 	char text[REASON_BYTES]; /* NUL-terminated, no control bytes, cut when too long; "": none */
 };
 
-/* Sets the text and returns err, so that a caller can write `return reason_set(why, -EINVAL, ...)`.
+/*
+ * Sets the text and returns err, so that a caller can write `return reason_set(why, -EINVAL, ...)`.
  */
 int reason_set(struct reason *why, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -86,7 +86,8 @@ static int resolve_null(struct target *t, const char *size, struct reason *why)
 	return set_capacity(t, bytes, why);
 }
 
-/* A mapped device's node is /dev/dm-<n>, with another n after each boot; the kernel knows its name.
+/*
+ * A mapped device's node is /dev/dm-<n>, with another n after each boot; the kernel knows its name.
  */
 static void use_mapper_name(struct target *t)
 {

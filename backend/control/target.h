@@ -41,7 +41,8 @@ void target_init(struct target *t);
 /* Closes what is open; t is as after target_init. */
 void target_fini(struct target *t);
 
-/* Finds what params names. -EINVAL, -ENOENT, ... with the reason; then t is as after target_init.
+/*
+ * Finds what params names. -EINVAL, -ENOENT, ... with the reason; then t is as after target_init.
  */
 int target_resolve(struct target *t, const char *params, struct reason *why);
 
