@@ -40,7 +40,10 @@ MAINS    := $(BUILD)/obj/backend/control/main.o $(BUILD)/obj/backend/data/main.o
 
 PROGRAMS := $(foreach p,ringwayd ringwayd-data ringway xenloop,$(call bin,$(p)))
 SHARED   := $(foreach s,libxenloop.so libringway.so.0 nbdkit-ringway-plugin.so,$(call lib,$(s)))
-TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
+SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
+# Programs that the end-to-end tests run in a domain: a folder of sources each.
+PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
+TESTS    := $(SUITES) $(PEERS)
 
 .PHONY: all help deps check check-unit check-e2e check-tsan demo lint format install clean
 .DELETE_ON_ERROR:
@@ -100,11 +103,17 @@ $(BUILD)/obj/%.o: %.c
 
 # A unit test may use any module of the project, each from its archive. Frontend and backend meet only here.
 TEST_ARCHIVES := $(foreach a,control data cli ringway front ring xenloop_mux common,$(call lib,lib$(a).a))
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
+$(SUITES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
 	@mkdir -p $(@D); $(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(ALL_LDFLAGS) -pie \
 		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd \
 		$(shell pkg-config --libs check) -lpthread
+
+$(foreach p,$(PEERS),$(eval $(p): $(call objs,tests/$(notdir $(p))/*.c) $(call lib,libring.a) $(call lib,libcommon.a)))
+$(PEERS):
+	@mkdir -p $(@D); $(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) -pie \
+		-lxenstore -lxengnttab -lxenevtchn -lxenctrl -lpthread
 
 check: deps ## all tests: units, then end to end on loopback Xen
 	$(Q)$(MAKE) --no-print-directory all $(TESTS)
