@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <time.h>
+#include "frontend/user/lib_handshake.h"
 #include "frontend/user/libringway.h"
 #include "tests/check_main.h"
 
@@ -260,6 +261,19 @@ START_TEST(stale_refusal_does_not_keep_us_out)
 }
 END_TEST
 
+/* Refused while connecting, as when a data process dies there, but not the next time: nothing is
+ * left that would end the disk later. */
+START_TEST(refusal_that_is_taken_back_leaves_no_deadline)
+{
+	b.refusal = "once";
+	b.refuse_once = true;
+	begin();
+	must_open(NULL);
+	ck_assert_uint_eq(lib_handshake_next_ns(vbd), 0);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
 START_TEST(silent_backend_is_given_up)
 {
 	b.silent = true;
@@ -316,8 +330,10 @@ static void be_victim(int tell_fd)
 		pause();
 }
 
+/* Also where the backend (QEMU, xen-blkback) waits for the close that the dead one owes it. */
 START_TEST(killed_frontend_is_followed_by_another)
 {
+	b.patient = _i;
 	begin();
 	for (int i = 0; i < 3; i++) {
 		pid_t pid = start_victim();
@@ -327,6 +343,25 @@ START_TEST(killed_frontend_is_followed_by_another)
 		ck_assert_int_eq(front_state(), XenbusStateConnected);
 		ck_assert_int_eq(back_state(), XenbusStateConnected);
 	}
+	must_open(NULL);
+	write_and_read_back(1);
+	rwy_vbd_close(vbd);
+}
+END_TEST
+
+/* The one before us died in its close; what the backend has to say of it is no refusal of ours. */
+START_TEST(half_closed_disk_is_closed_and_opened)
+{
+	char state[128];
+
+	snprintf(state, sizeof(state), "%s/state", b.front);
+	b.patient = _i;
+	begin();
+	vbd_backend_lock(&b);
+	vbd_backend_write(&b, "error", "left half-way");
+	vbd_backend_set_state(&b, XenbusStateClosing);
+	rwy_xenbus_write(dom0, RWY_XENBUS_NO_TX, state, "%d", XenbusStateClosing);
+	pthread_mutex_unlock(&b.lock);
 	must_open(NULL);
 	write_and_read_back(1);
 	rwy_vbd_close(vbd);
@@ -394,7 +429,8 @@ static const struct rwy_vbd_options few_pages = {
 	.max_data_pages = 176,
 };
 
-START_TEST(requests_outlive_a_restart_of_the_backend)
+/* Requests that no backend has answered, and a backend that has forgotten them: the next one does them. */
+static void outlive(bool *order)
 {
 	begin();
 	must_open(&(struct rwy_vbd_options){.max_data_pages = 176});
@@ -404,7 +440,7 @@ START_TEST(requests_outlive_a_restart_of_the_backend)
 		b.hold = false;
 		b.nr_held = 0; /* forgotten, as by a process that died */
 		vbd_backend_write(&b, "error", "stopped"); /* which is no refusal */
-		b.restart = true;
+		*order = true;
 		vbd_backend_order(&b);
 		AWAIT(nr_done == 6);
 		for (int k = 0; k < 6; k++) {
@@ -419,6 +455,17 @@ START_TEST(requests_outlive_a_restart_of_the_backend)
 	ck_assert_int_eq(rwy_vbd_status(vbd, NULL, 0), 0);
 	write_and_read_back(3);
 	rwy_vbd_close(vbd);
+}
+
+START_TEST(requests_outlive_a_restart_of_the_backend)
+{
+	outlive(&b.restart);
+}
+END_TEST
+
+START_TEST(requests_outlive_a_backend_that_is_begun_anew)
+{
+	outlive(&b.anew);
 }
 END_TEST
 
@@ -562,6 +609,24 @@ START_TEST(close_gives_a_slow_backend_its_time_and_no_more)
 }
 END_TEST
 
+START_TEST(close_is_quick_when_the_backend_is_begun_anew)
+{
+	pthread_t closer;
+	uint64_t start;
+
+	begin();
+	must_open(NULL);
+	vbd_backend_lock(&b); /* it is dead */
+	start = now_ms();
+	ck_assert_int_eq(pthread_create(&closer, NULL, close_disk, NULL), 0);
+	AWAIT(front_state() == XenbusStateClosing);
+	vbd_backend_set_state(&b, XenbusStateInitialising);
+	pthread_join(closer, NULL);
+	ck_assert_uint_lt(now_ms() - start, 8000); /* a step that nobody takes is given 10 s */
+	vbd_backend_order(&b);
+}
+END_TEST
+
 START_TEST(lying_backend_is_left_for_good)
 {
 	begin();
@@ -673,10 +738,14 @@ static Suite *vbd_life_suite(void)
 	tcase_add_test(tcase, read_only_disk_refuses_writes);
 	tcase_add_loop_test(tcase, refusal_is_told_in_the_backends_words, 0, 2);
 	tcase_add_test(tcase, stale_refusal_does_not_keep_us_out);
+	tcase_add_test(tcase, refusal_that_is_taken_back_leaves_no_deadline);
 	tcase_add_test(tcase, silent_backend_is_given_up);
 	tcase_add_loop_test(tcase, senseless_capacity_is_refused, 0, NR(senseless));
-	tcase_add_test(tcase, killed_frontend_is_followed_by_another);
+	tcase_add_loop_test(tcase, killed_frontend_is_followed_by_another, 0, 2);
+	tcase_add_loop_test(tcase, half_closed_disk_is_closed_and_opened, 0, 2);
 	tcase_add_test(tcase, requests_outlive_a_restart_of_the_backend);
+	tcase_add_test(tcase, requests_outlive_a_backend_that_is_begun_anew);
+	tcase_add_test(tcase, close_is_quick_when_the_backend_is_begun_anew);
 	tcase_add_test(tcase, backend_that_does_not_come_back_is_given_up);
 	tcase_add_test(tcase, detached_disk_ends_its_requests);
 	tcase_add_test(tcase, removed_disk_ends_its_requests_and_leaves_no_node);

@@ -2,7 +2,7 @@
 /*
  * A small blkif backend in memory for tests of frontends on loopback Xen: it lives in dom0, in a
  * thread of the test, closes the way xen-blkback does (Closing on Closing, lets go on Closed), and
- * misbehaves when told to. The test sets the fields under "orders" before or while it runs (through
+ * does otherwise when told to. The test sets the fields under "orders" before or while it runs (through
  * vbd_backend_order). Included by check_vbd_life.c only.
  */
 #pragma once
@@ -26,11 +26,14 @@ struct vbd_backend {
 	bool silent;	      /* never connects */
 	const char *refusal;  /* goes Closed with this error instead of connecting */
 	bool refuse_at_offer; /* already when it is to offer */
+	bool refuse_once;     /* and then no more */
 	bool hold;	      /* takes requests, answers none */
 	bool lie;	      /* answers with ids of its own */
 	bool away;	      /* does not offer again */
 	bool slow;	      /* does not act on the frontend's Closed */
 	bool restart;	      /* close once, then offer again */
+	bool patient;	      /* does not let go when a new frontend begins without a close */
+	bool anew;	      /* die without a word; the toolstack has its nodes begun anew */
 	bool resized;	      /* write sectors and state again */
 
 	/* what it has seen */
@@ -159,20 +162,23 @@ static inline void vbd_backend_on_peer(struct vbd_backend *b, enum xenbus_state 
 {
 	switch (peer) {
 	case XenbusStateInitialising:
-		if (b->state == XenbusStateConnected) {
+		if (b->state == XenbusStateConnected && !b->patient) {
 			vbd_backend_disconnect(b);
 			vbd_backend_set_state(b, XenbusStateClosed);
 		}
-		if (b->state == XenbusStateClosed)
+		if (b->state == XenbusStateClosed || b->state == XenbusStateInitialising)
 			vbd_backend_offer(b);
 		break;
 	case XenbusStateInitialised:
 		if (b->state != XenbusStateInitWait || b->silent)
 			break;
-		if (b->refusal)
-			vbd_backend_refuse(b);
-		else
+		if (!b->refusal) {
 			vbd_backend_connect(b);
+			break;
+		}
+		vbd_backend_refuse(b);
+		if (b->refuse_once)
+			b->refusal = NULL;
 		break;
 	case XenbusStateClosing:
 		if (b->state == XenbusStateConnected || b->state == XenbusStateInitWait)
@@ -250,6 +256,11 @@ static inline void vbd_backend_on_orders(struct vbd_backend *b)
 	if (b->restart && b->state == XenbusStateConnected) {
 		b->restart = false;
 		vbd_backend_set_state(b, XenbusStateClosing);
+	}
+	if (b->anew && b->state == XenbusStateConnected) {
+		b->anew = false;
+		vbd_backend_disconnect(b);
+		vbd_backend_set_state(b, XenbusStateInitialising);
 	}
 	if (b->resized) {
 		b->resized = false;

@@ -55,6 +55,7 @@ static int offer(struct rwy_vbd *vbd, enum xenbus_state state)
 		lib_vbd_end(vbd, err, "cannot make an event channel: %s", strerror(-err));
 		return err;
 	}
+	vbd->offered = true;
 	err = lib_io_prepare(&vbd->io, &vbd->ring, vbd->bus.devid);
 	if (!err)
 		err = lib_xenbus_publish(&vbd->bus, &vbd->ring, state);
@@ -158,13 +159,13 @@ static void leave_for_good(struct rwy_vbd *vbd)
 	vbd->left = true;
 }
 
-/* Nothing of ours is with the backend any more. An InitWait is a new offer only after a close, and
- * may otherwise be a backend that has yet to look at our state. */
+/* Nothing of ours is with the backend any more. Where it had our ring, an InitWait is a new offer
+ * only after a close, and may otherwise be a backend that has yet to look at our state. */
 static bool has_let_go(const struct rwy_vbd *vbd)
 {
 	switch (vbd->peer) {
 	case XenbusStateInitWait:
-		return vbd->saw_closing;
+		return vbd->saw_closing || !vbd->offered;
 	case XenbusStateInitialised:
 	case XenbusStateConnected:
 	case XenbusStateClosing:
@@ -189,7 +190,7 @@ static void closed(struct rwy_vbd *vbd)
 	lib_xenbus_error(&vbd->bus, text);
 	if (!lib_xenbus_online(&vbd->bus))
 		lib_vbd_end(vbd, -ESHUTDOWN, "the disk has been detached");
-	else if (!vbd->was_up && text[0] && ++vbd->refusals >= MAX_REFUSALS)
+	else if (!vbd->was_up && vbd->offered && text[0] && ++vbd->refusals >= MAX_REFUSALS)
 		lib_vbd_end(vbd, -EACCES, "backend refused: %s", text);
 	else
 		lib_handshake_start(vbd);
@@ -203,7 +204,8 @@ static void watch_for_refusal(struct rwy_vbd *vbd)
 
 	if (vbd->was_up)
 		return;
-	if (vbd->peer != XenbusStateClosing && vbd->peer != XenbusStateClosed) {
+	if (vbd->phase != RWY_PHASE_NEW ||
+	    (vbd->peer != XenbusStateClosing && vbd->peer != XenbusStateClosed)) {
 		vbd->deadline.refused_ns = 0;
 		return;
 	}
@@ -224,12 +226,18 @@ static void drive(struct rwy_vbd *vbd, enum rwy_xenbus_event event)
 		came_up(vbd);
 	if (was_up && !is_up)
 		went_down(vbd);
-	if (vbd->phase == RWY_PHASE_NEW)
-		watch_for_refusal(vbd);
+	watch_for_refusal(vbd);
 	if (vbd->phase == RWY_PHASE_CLOSED)
 		closed(vbd);
 	if (vbd->phase == RWY_PHASE_GONE)
 		leave_for_good(vbd);
+}
+
+/* The backend is at the ring of a frontend that was killed, or that we replace. QEMU and
+ * xen-blkback offer anew only to a frontend that has closed: so that is what we do first. */
+static bool is_with_predecessor(const struct rwy_vbd *vbd)
+{
+	return vbd->peer == XenbusStateConnected || vbd->peer == XenbusStateClosing;
 }
 
 /* --- what the event thread calls */
@@ -248,8 +256,15 @@ void lib_handshake_start(struct rwy_vbd *vbd)
 		return;
 	}
 	vbd->phase = RWY_PHASE_NEW;
-	vbd->saw_closing = false;
+	vbd->peer = lib_xenbus_peer(&vbd->bus);
+	vbd->saw_closing = vbd->peer == XenbusStateClosing;
+	vbd->offered = false;
 	vbd->deadline.refused_ns = 0;
+	if (is_with_predecessor(vbd)) {
+		vbd->deadline.step_ns = lib_vbd_now_ns() + connect_timeout_ns(vbd);
+		drive(vbd, RWY_EVENT_CLOSE);
+		return;
+	}
 	feed(vbd, RWY_EVENT_START);
 	lib_handshake_peer(vbd);
 }
@@ -265,6 +280,15 @@ static void resize(struct rwy_vbd *vbd)
 		lib_vbd_end(vbd, -EPROTO, "the disk's sector size has changed");
 }
 
+/* The toolstack has set the backend back to Initialising: what served our ring is gone, and the
+ * next one may look at the ring before it looks at our state. QEMU would begin at index 0 and run
+ * requests again that were answered long ago. So the ring goes; an unused one may stay. */
+static bool begun_anew(const struct rwy_vbd *vbd)
+{
+	return vbd->peer == XenbusStateInitialising &&
+	       (vbd->phase == RWY_PHASE_CONNECTED || vbd->phase == RWY_PHASE_WAITING);
+}
+
 void lib_handshake_peer(struct rwy_vbd *vbd)
 {
 	if (vbd->left)
@@ -278,6 +302,8 @@ void lib_handshake_peer(struct rwy_vbd *vbd)
 		   !lib_xenbus_exists(&vbd->bus)) {
 		lib_vbd_end(vbd, -ESHUTDOWN, "the disk has been removed");
 		drive(vbd, RWY_EVENT_REMOVED);
+	} else if (begun_anew(vbd)) {
+		drive(vbd, RWY_EVENT_FAILED);
 	} else if (vbd->phase == RWY_PHASE_CONNECTED && vbd->peer == XenbusStateConnected) {
 		resize(vbd);
 	} else {

@@ -8,7 +8,8 @@
 #pragma once
 #include "frontend/user/lib_vbd.h"
 
-/* Begin: write Initialising and wait for the backend's offer. Whatever fails ends the device. */
+/* Begin: close what a predecessor has left open, write Initialising and wait for the backend's offer.
+ * Whatever fails ends the device. */
 void lib_handshake_start(struct rwy_vbd *vbd);
 /* The backend's state has changed, or may have. */
 void lib_handshake_peer(struct rwy_vbd *vbd);

@@ -43,7 +43,8 @@ struct rwy_vbd {
 	struct lib_features features; /* as read in CONNECT */
 	enum rwy_xenbus_phase phase;
 	enum xenbus_state peer;
-	bool saw_closing; /* the backend was Closing or Closed in this round of the handshake */
+	bool offered;	  /* our ring has been published in this round of the handshake */
+	bool saw_closing; /* and the backend was Closing or Closed in it */
 	struct lib_deadlines deadline;
 	bool was_up;		/* has been connected: open has succeeded */
 	uint32_t refusals;	/* attempts at open that the backend has ended with an error */

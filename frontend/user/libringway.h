@@ -49,7 +49,10 @@ struct rwy_vbd_options {
 	 * 10,000. */
 	uint32_t connect_timeout_ms;
 	/* When the backend goes away while the disk is open (it was restarted): for so long
-	 * requests wait for it to come back, and are sent again. Default 30,000. */
+	 * requests wait for it to come back, and are sent again. Default 30,000. It goes by saying
+	 * so in xenstore (Closing, Closed), or by the toolstack's setting it back to Initialising.
+	 * One that dies and leaves its state at Connected looks like a slow one: requests wait
+	 * without limit until the toolstack does one or the other, or the disk is closed. */
 	uint32_t reconnect_timeout_ms;
 	/* Ring pages, if the backend allows so many: a power of two, at most 16. Default 4 (128
 	 * requests in flight). */
