@@ -217,7 +217,7 @@ START_TEST(unreadable_nodes_are_refused)
 				     {"event-channel", "5", 0}}};
 
 		assert_refused(&ring, "ring-ref");
-		assert_refused(&abi, "protocol");
+		assert_refused(&abi, "protocol can't be read");
 	}
 }
 END_TEST

@@ -23,15 +23,6 @@
 #include "common/log.h"
 #include "tests/check_main.h"
 
-/* A sanitizer's runtime makes calls of its own, and would be killed for them. */
-#ifdef __has_feature
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-
 #define GRANT_FD  100
 #define EVTCHN_FD 101
 

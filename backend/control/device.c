@@ -39,6 +39,7 @@ void device_destroy(struct device *dev)
 	watcher_unmark(control->watcher, dev);
 	rwy_xenbus_remove_watch(dev->peer_watch);
 	rwy_loop_remove_timer(dev->retry);
+	rwy_loop_remove_timer(dev->peer_timer);
 	worker_drop(&dev->lease);
 	target_fini(&dev->target);
 	TAILQ_REMOVE(&control->devices, dev, all_link);
@@ -226,12 +227,50 @@ void device_handle(struct device *dev, enum rwy_xenbus_event event)
 	device_go_on(dev);
 }
 
+static void look_at_peer(struct device *dev)
+{
+	dev->peer_due = true;
+	watcher_mark(dev->control->watcher, dev);
+}
+
+/*
+ * Each look may cost dozens of messages to xenstored, and a ring mapped and unmapped in the data
+ * process; how often the state is written costs the frontend next to nothing.
+ */
 static void peer_changed(void *ctx, const char *path)
 {
 	struct device *dev = ctx;
+	uint64_t now_ns = rwy_loop_now_ns(dev->control->loop);
 
 	(void)path;
-	watcher_mark(dev->control->watcher, dev);
+	if (dev->peer_delayed)
+		return;
+	uint64_t wait_ns = pace_ask(&dev->peer_pace, now_ns);
+
+	if (!wait_ns) {
+		look_at_peer(dev);
+		return;
+	}
+	dev->peer_delayed = true;
+	rwy_loop_arm_timer(dev->peer_timer, now_ns + wait_ns);
+}
+
+static void peer_delay_is_over(void *ctx)
+{
+	struct device *dev = ctx;
+
+	dev->peer_delayed = false;
+	peer_changed(dev, NULL);
+}
+
+static int watch_peer(struct device *dev)
+{
+	int err = rwy_loop_add_timer(dev->control->loop, peer_delay_is_over, dev, &dev->peer_timer);
+
+	if (err)
+		return err;
+	return rwy_xenbus_add_watch(dev->dir.xb, peer_changed, dev, &dev->peer_watch, "%s/state",
+				    dev->dir.frontend);
 }
 
 static enum xenbus_state read_peer(const struct device *dev)
@@ -247,6 +286,7 @@ static void look_at_domain(struct device *dev)
 	bool there = xs_is_domain_introduced(rwy_xenbus_handle(dev->dir.xb), dev->dir.domid);
 
 	dev->check_domain = false;
+	dev->peer_due = true;
 	dev->domain_gone = dev->domain_seen && !there;
 	dev->domain_seen |= there;
 }
@@ -259,8 +299,7 @@ static void begin(struct device *dev)
 
 	if (err == -ENOENT || !is_running(dev))
 		return;
-	if (rwy_xenbus_add_watch(dev->dir.xb, peer_changed, dev, &dev->peer_watch, "%s/state",
-				 dev->dir.frontend)) {
+	if (watch_peer(dev)) {
 		rwy_error("%s: can't watch its frontend; it is not served", dev->name);
 		return;
 	}
@@ -285,11 +324,24 @@ static bool was_made_anew(const struct device *dev)
 	       (dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY);
 }
 
+/* Not when it is our own writes that have us look: a frontend could answer each with another. */
+static void catch_up_with_peer(struct device *dev)
+{
+	if (!dev->peer_due)
+		return;
+	dev->peer_due = false;
+	enum xenbus_state peer = read_peer(dev);
+
+	if (peer != dev->peer) {
+		dev->peer = peer;
+		feed(dev, RWY_EVENT_PEER);
+	}
+}
+
 /* What was written since we last looked, however often. */
 static void catch_up(struct device *dev)
 {
 	enum xenbus_state own = backdir_own_state(&dev->dir);
-	enum xenbus_state peer = read_peer(dev);
 	bool was_online = dev->online;
 
 	dev->online = backdir_is_online(&dev->dir);
@@ -298,10 +350,7 @@ static void catch_up(struct device *dev)
 		dev->own = own;
 		feed(dev, was_made_anew(dev) ? RWY_EVENT_REMOVED : RWY_EVENT_OWN);
 	}
-	if (peer != dev->peer) {
-		dev->peer = peer;
-		feed(dev, RWY_EVENT_PEER);
-	}
+	catch_up_with_peer(dev);
 }
 
 void device_refresh(struct device *dev)

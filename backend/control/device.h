@@ -9,6 +9,7 @@
 #include "backend/control/backdir.h"
 #include "backend/control/control.h"
 #include "backend/control/frontend.h"
+#include "backend/control/pace.h"
 #include "backend/control/reason.h"
 #include "backend/control/target.h"
 #include "backend/control/worker.h"
@@ -51,6 +52,10 @@ struct device {
 	bool plugged; /* hotplug-status = connected */
 	bool found;   /* it was in use when we started: a lock on its target is worth waiting for */
 	struct rwy_xenbus_watch *peer_watch;
+	bool peer_due;	   /* the frontend's state is to be read at the next look */
+	bool peer_delayed; /* it changes too often: the timer makes it due */
+	struct pace peer_pace;
+	struct rwy_loop_timer *peer_timer;
 
 	enum device_verdict verdict;
 	struct reason why; /* of a refusal or of the last failure; "": none */
@@ -62,6 +67,7 @@ struct device {
 	enum device_link link;
 	struct worker_lease lease;
 	struct frontend frontend; /* valid while attaching and attached */
+	unsigned int nr_anew;	  /* attached again since CONNECT, for a ring that was another */
 	bool stats_asked;
 	bool stats_known;
 	struct ctl_stats stats;

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define MAX_ANEW 3u
+
 static struct device *device_of(struct worker_lease *lease)
 {
 	return (struct device *)((char *)lease - offsetof(struct device, lease));
@@ -58,7 +60,7 @@ static int parse(struct device *dev, struct frontend *frontend, struct reason *w
 	return frontend_parse(&reader, frontend, why);
 }
 
-enum rwy_xenbus_event device_link_connect(struct device *dev)
+static enum rwy_xenbus_event connect_now(struct device *dev)
 {
 	struct reason why;
 
@@ -68,6 +70,12 @@ enum rwy_xenbus_event device_link_connect(struct device *dev)
 	}
 	attach_or_wait(dev);
 	return RWY_NR_EVENTS;
+}
+
+enum rwy_xenbus_event device_link_connect(struct device *dev)
+{
+	dev->nr_anew = 0;
+	return connect_now(dev);
 }
 
 static void detach(struct device *dev)
@@ -145,9 +153,21 @@ void device_link_ready(void *ctx)
 	}
 }
 
+/* One that changes its ring as often as we look would have us map and unmap for good. */
+static enum rwy_xenbus_event try_anew(struct device *dev)
+{
+	struct reason why;
+
+	if (dev->nr_anew++ < MAX_ANEW)
+		return connect_now(dev);
+	reason_set(&why, -EPROTO, "the frontend changed its ring again and again while connecting");
+	device_complain(dev, &why);
+	return RWY_EVENT_FAILED;
+}
+
 static void connect_anew(struct device *dev)
 {
-	enum rwy_xenbus_event event = device_link_connect(dev);
+	enum rwy_xenbus_event event = try_anew(dev);
 
 	if (event != RWY_NR_EVENTS)
 		device_handle(dev, event);

@@ -76,10 +76,12 @@ static int parse_protocol(const struct frontend_reader *r, enum ctl_abi *abi, st
 			return 0;
 		}
 	}
+	if (len < 0)
+		return reason_set(why, -EPROTO, "the frontend's node protocol can't be read: %s",
+				  strerror(-len));
 	return reason_set(why, -EPROTO,
 			  "the frontend's node protocol is \"%s\"; spoken here are %s and %s",
-			  len >= 0 ? value : strerror(-len), abi_names[CTL_ABI_X86_32],
-			  abi_names[CTL_ABI_X86_64]);
+			  value, abi_names[CTL_ABI_X86_32], abi_names[CTL_ABI_X86_64]);
 }
 
 /* One queue is offered by silence; a frontend may say 1 all the same. */

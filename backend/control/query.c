@@ -21,6 +21,7 @@
 #define MAX_CLIENTS	 32u
 #define LINE_BYTES	 128u
 #define MS_NS		 1000000ull
+#define ACCEPT_PAUSE_NS	 (100 * MS_NS)
 #define LINE_LIMIT_NS	 (5000 * MS_NS)
 #define STATS_LIMIT_NS	 (1000 * MS_NS)
 #define VERDICT_LIMIT_NS (10000 * MS_NS)
@@ -54,7 +55,8 @@ struct query {
 	struct control *control;
 	int fd;
 	struct rwy_loop_source *source;
-	struct rwy_loop_timer *waker; /* runs what query_wake asked for, from the loop */
+	struct rwy_loop_timer *relisten; /* after accept has failed */
+	struct rwy_loop_timer *waker;	 /* runs what query_wake asked for, from the loop */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	unsigned int nr_clients;
 	TAILQ_HEAD(client_list, client) clients;
@@ -294,6 +296,20 @@ err_free:
 	return err;
 }
 
+static void listen_again(void *ctx)
+{
+	struct query *q = ctx;
+
+	if (q->nr_clients < MAX_CLIENTS)
+		rwy_loop_modify_fd(q->source, EPOLLIN);
+}
+
+static void pause_listening(struct query *q)
+{
+	rwy_loop_modify_fd(q->source, 0);
+	rwy_loop_arm_timer(q->relisten, rwy_loop_now_ns(q->control->loop) + ACCEPT_PAUSE_NS);
+}
+
 /* With all places taken, further clients wait in the socket's queue. */
 static void on_listen(void *ctx, uint32_t epoll_events)
 {
@@ -301,8 +317,12 @@ static void on_listen(void *ctx, uint32_t epoll_events)
 	int fd = accept4(q->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)epoll_events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* Out of descriptors: the client stays in the queue and would wake us at once. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			pause_listening(q);
 		return;
+	}
 	if (add_client(q, fd))
 		close(fd);
 	if (q->nr_clients == MAX_CLIENTS)
@@ -351,13 +371,18 @@ int query_create(struct query **query, struct control *control, const char *rund
 	err = rwy_loop_add_timer(control->loop, wake_clients, q, &q->waker);
 	if (err)
 		goto err_close;
+	err = rwy_loop_add_timer(control->loop, listen_again, q, &q->relisten);
+	if (err)
+		goto err_waker;
 	err = rwy_loop_add_fd(control->loop, q->fd, EPOLLIN, on_listen, q, &q->source);
 	if (err)
-		goto err_timer;
+		goto err_relisten;
 	*query = q;
 	return 0;
 
-err_timer:
+err_relisten:
+	rwy_loop_remove_timer(q->relisten);
+err_waker:
 	rwy_loop_remove_timer(q->waker);
 err_close:
 	close(q->fd);
@@ -376,6 +401,7 @@ void query_destroy(struct query *query)
 	while ((c = TAILQ_FIRST(&query->clients)))
 		drop(c);
 	rwy_loop_remove(query->source);
+	rwy_loop_remove_timer(query->relisten);
 	rwy_loop_remove_timer(query->waker);
 	close(query->fd);
 	unlink(query->path);

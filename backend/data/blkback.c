@@ -57,9 +57,18 @@ static struct blkback *create(struct lane *lane, const struct ctl_attach *msg)
 		.read_only = msg->flags & CTL_READ_ONLY,
 		.flush = msg->flags & CTL_FLUSH,
 	};
-	snprintf(dev->name, sizeof(dev->name), "vbd %u/%u", msg->domid, msg->devid);
-	dev->log.name = dev->name;
+	dev->log = guestlog_get(&lane->logs, msg->domid, msg->devid, lane->now_ns());
+	if (!dev->log) {
+		free(dev);
+		return NULL;
+	}
 	return dev;
+}
+
+static void destroy(struct blkback *dev)
+{
+	guestlog_put(dev->log, dev->lane->now_ns());
+	free(dev);
 }
 
 int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
@@ -97,7 +106,7 @@ int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
 err_close_engine:
 	dev->engine->ops->close(dev->engine);
 err_free:
-	free(dev);
+	destroy(dev);
 err_say:
 	snprintf(reason, CTL_REASON_BYTES, "%s: %s", what, strerror(-err));
 	return err;
@@ -125,5 +134,5 @@ void blkback_stopped(struct blkback *dev)
 {
 	dev->engine->ops->close(dev->engine);
 	dev->owner->detached(dev->owner_ctx, dev);
-	free(dev);
+	destroy(dev);
 }

@@ -8,8 +8,8 @@
 #include <sys/queue.h>
 #include "backend/ctl_msg.h"
 #include "backend/data/blkqueue.h"
+#include "backend/data/guestlog.h"
 #include "backend/engine/engine.h"
-#include "common/log.h"
 #include "ring/blk_wire.h"
 
 struct blkback;
@@ -26,8 +26,7 @@ struct blkback {
 	struct lane *lane;
 	uint32_t id; /* control's */
 	uint32_t domid;
-	char name[32]; /* "vbd <domid>/<devid>" */
-	struct rwy_log_limit log;
+	struct guestlog *log;
 	enum rwy_blk_abi abi;
 	struct rwy_blk_limits limits;
 	struct engine *engine;

@@ -16,12 +16,12 @@ RWY_STATIC_ASSERT(GBUF_BYTES >= RWY_BLK_MAX_DIRECT_SEGS * RWY_BLK_PAGE_SECT * RW
 
 /* At a guest's doing: one line, and no more than its limiter lets through. */
 #define log_guest(q, level, ...) \
-	rwy_log_limited(&(q)->dev->log, (q)->dev->lane->now_ns(), level, __VA_ARGS__)
+	rwy_log_limited(&(q)->dev->log->limit, (q)->dev->lane->now_ns(), level, __VA_ARGS__)
 
+/* The line in the log is control's. */
 static void break_queue(struct blkqueue *q, int err, const char *reason)
 {
 	q->state = BLKQUEUE_BROKEN;
-	log_guest(q, RWY_LOG_ERROR, "%s; the device is out of service", reason);
 	blkback_broken(q->dev, err, reason);
 }
 
@@ -31,18 +31,54 @@ static void owe(struct blkqueue *q, struct request *req, int16_t status)
 	STAILQ_INSERT_TAIL(&q->owed, req, link);
 }
 
+static void submit(struct blkqueue *q, struct request *req)
+{
+	request_prepare_io(req);
+	q->dev->engine->ops->submit(q->dev->engine, &req->io);
+}
+
+/*
+ * A flush covers what was completed before it began, so all that wait are done with one. Each would
+ * occupy one of the kernel's few workers for as long as the disk takes, and a guest can ask for
+ * hundreds at no cost of its own.
+ */
+static void start_flush(struct blkqueue *q)
+{
+	if (q->flushing || STAILQ_EMPTY(&q->flush_waiting))
+		return;
+	q->flushing = STAILQ_FIRST(&q->flush_waiting);
+	STAILQ_REMOVE_HEAD(&q->flush_waiting, link);
+	STAILQ_CONCAT(&q->flush_riders, &q->flush_waiting);
+	submit(q, q->flushing);
+}
+
+static void end_flush(struct blkqueue *q, int16_t status)
+{
+	struct request *req;
+
+	q->flushing = NULL;
+	while ((req = STAILQ_FIRST(&q->flush_riders))) {
+		STAILQ_REMOVE_HEAD(&q->flush_riders, link);
+		owe(q, req, status);
+	}
+	start_flush(q);
+}
+
 /* The engine is done with a request. */
 static void finished(struct engine_io *io)
 {
 	struct request *req = io->owner;
 	struct blkqueue *q = req->queue;
+	int16_t status = io->result < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY;
 
 	if (io->result < 0) {
 		q->dev->stats.io_errors++;
 		log_guest(q, RWY_LOG_WARNING, "I/O error at sector %llu: %s",
 			  (unsigned long long)req->blk.sector, strerror(-io->result));
 	}
-	owe(q, req, io->result < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+	owe(q, req, status);
+	if (req == q->flushing)
+		end_flush(q, status);
 	lane_wake(q->dev->lane, &q->task);
 }
 
@@ -82,8 +118,12 @@ static void start(struct blkqueue *q, struct request *req)
 {
 	req->io.done = finished;
 	req->io.owner = req;
-	request_prepare_io(req);
-	q->dev->engine->ops->submit(q->dev->engine, &req->io);
+	if (req->blk.op == RWY_BLK_OP_READ || req->blk.op == RWY_BLK_OP_WRITE) {
+		submit(q, req);
+		return;
+	}
+	STAILQ_INSERT_TAIL(&q->flush_waiting, req, link);
+	start_flush(q);
 }
 
 /*
@@ -278,6 +318,8 @@ int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueu
 {
 	*q = (struct blkqueue){.task.turn = turn, .dev = dev};
 	STAILQ_INIT(&q->owed);
+	STAILQ_INIT(&q->flush_riders);
+	STAILQ_INIT(&q->flush_waiting);
 	*what = "cannot map the pages that ring-ref names; are they granted to us?";
 	int err = map_ring(q, params);
 

@@ -34,7 +34,12 @@ struct blkqueue {
 	uint32_t nr_ring_pages;
 	struct request_set tags;
 	struct request_list owed; /* done, to be answered */
-	uint32_t in_flight;	  /* taken and not yet answered */
+	/* One flush is under way in the engine at a time; those that came with it are done when it
+	 * is, those that came since share the next. */
+	struct request *flushing;
+	struct request_list flush_riders;
+	struct request_list flush_waiting;
+	uint32_t in_flight; /* taken and not yet answered */
 };
 
 /*

@@ -11,6 +11,7 @@
  * 	blkback      a vbd: what it was offered, its engine, its counters, attach and detach
  * 	  blkqueue   one ring of it, a task of a lane: take, copy, submit, answer
  * 	  request    a tag: one request from slot to response
+ * 	  guestlog   what may be logged at a guest's doing; outlives its devices
  * 	  grantcopy  data between a guest's pages and grant buffers, a batch at a time
  * 	../engine    where blocks go
  *

@@ -381,6 +381,7 @@ int lane_create(struct lane **out, const struct lane_params *params)
 	if (!lane)
 		return -ENOMEM;
 	lane->now_ns = params->now_ns;
+	guestlog_init(&lane->logs);
 	for (int i = 0; i < LANE_NR_PLACES; i++)
 		TAILQ_INIT(&lane->queue[i].tasks);
 	err = open_handles(lane);
@@ -420,6 +421,7 @@ void lane_destroy(struct lane *lane)
 {
 	uring_fini(&lane->uring);
 	gbuf_fini(&lane->bufs);
+	guestlog_fini(&lane->logs);
 	close_handles(lane);
 	free(lane->by_port);
 	free(lane);

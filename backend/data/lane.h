@@ -17,6 +17,7 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 #include "backend/data/gbuf.h"
+#include "backend/data/guestlog.h"
 #include "backend/data/internal.h"
 #include "backend/data/uring.h"
 #include "ring/blk_wire.h"
@@ -80,11 +81,12 @@ struct lane_params {
 
 #define LANE_COPY_SEGS (DATA_TURN_REQUESTS * RWY_BLK_MAX_DIRECT_SEGS)
 
-/* For tasks: uring.host, gnttab, bufs, copy and now_ns; the rest is the lane's. */
+/* For tasks: uring.host, gnttab, bufs, logs, copy and now_ns; the rest is the lane's. */
 struct lane {
 	struct uring uring;
 	xengnttab_handle *gnttab;
 	struct gbuf_pool bufs;
+	struct guestlog_set logs;
 	uint64_t (*now_ns)(void);
 	xengnttab_grant_copy_segment_t copy[LANE_COPY_SEGS]; /* scratch, of the turn under way */
 

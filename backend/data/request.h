@@ -14,7 +14,7 @@
 struct blkqueue;
 
 struct request {
-	STAILQ_ENTRY(request) link; /* free tags, a batch under way, or owed answers */
+	STAILQ_ENTRY(request) link; /* free tags, a batch, flushes, or owed answers */
 	struct blkqueue *queue;
 	struct rwy_blk_request blk;
 	int16_t status;	   /* BLKIF_RSP_* to answer with */
