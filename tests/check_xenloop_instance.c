@@ -258,6 +258,119 @@ START_TEST(all_end_with_xenstored)
 }
 END_TEST
 
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], line[256];
+	pid_t parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	while (!parent && fgets(line, sizeof(line), file))
+		sscanf(line, "PPid: %d", &parent);
+	fclose(file);
+	ck_assert_int_gt(parent, 1);
+	return parent;
+}
+
+/* The hypervisor ends, and removes what its keeper would have. */
+START_TEST(all_end_with_the_keeper)
+{
+	pid_t pid;
+
+	up();
+	world_create("guest");
+	int guest = start_in("guest", "(sleep 1000 &); echo; sleep 1000", &pid);
+	await_byte(guest);
+	int lock_fd = open_lock();
+	ck_assert_int_eq(kill(parent_of(world_hypervisor()), SIGKILL), 0);
+	await_end(lock_fd);
+	read_to_end(guest);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
+/* Nobody is left to end what exec has started in dom0 and in a guest: fds by which to see its end. */
+static void kill_keeper_and_hypervisor(int programs[2])
+{
+	pid_t pid;
+
+	world_create("guest");
+	programs[0] = start_in("0", "(setsid sleep 1000 &); echo; exec sleep 1000", &pid);
+	programs[1] = start_in("guest", "echo; exec sleep 1000", &pid);
+	await_byte(programs[0]);
+	await_byte(programs[1]);
+	pid_t hypervisor = world_hypervisor(), keeper = parent_of(hypervisor);
+	int lock_fd = open_lock();
+	kill(hypervisor, SIGSTOP);
+	kill(keeper, SIGKILL);
+	kill(hypervisor, SIGKILL);
+	await_end(lock_fd);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+START_TEST(the_next_up_ends_what_a_double_kill_left)
+{
+	int programs[2];
+
+	up();
+	kill_keeper_and_hypervisor(programs);
+	ck_assert_int_eq(world_run("up", NULL, 0), 0);
+	read_to_end(programs[0]);
+	read_to_end(programs[1]);
+	ck_assert_int_eq(world_run("exec 0 true", NULL, 0), 0);
+	ck_assert_int_eq(world_run("down", NULL, 0), 0);
+	ck_assert_int_eq(nr_entries(world.dir), 0);
+	rmdir(world.dir);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
+START_TEST(down_ends_what_a_double_kill_left)
+{
+	int programs[2];
+
+	up();
+	kill_keeper_and_hypervisor(programs);
+	ck_assert_int_eq(world_run("down", NULL, 0), 0);
+	read_to_end(programs[0]);
+	read_to_end(programs[1]);
+	ck_assert_int_eq(nr_entries(world.dir), 0);
+	ck_assert_int_eq(world_run("down 2>/dev/null", NULL, 0), 1);
+	rmdir(world.dir);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
+/* A program that exec did not start lives on, and is told. */
+START_TEST(a_handle_fails_after_the_hypervisors_end)
+{
+	up();
+	xenevtchn_handle *xce = evtchn_as(0);
+	xengntshr_handle *xgs = gntshr_as(0);
+	uint32_t ref;
+	char *page = xengntshr_share_pages(xgs, 0, 1, &ref, 1);
+
+	ck_assert_ptr_nonnull(page);
+	int port = xenevtchn_bind_unbound_port(xce, 0), lock_fd = open_lock();
+	ck_assert_int_eq(kill(world_hypervisor(), SIGKILL), 0);
+	await_end(lock_fd);
+	ck_assert_int_eq(xenevtchn_bind_unbound_port(xce, 0), -1);
+	ck_assert_int_eq(errno, ENODEV);
+	ck_assert_int_eq(xenevtchn_notify(xce, port), 0); /* unbound: to nobody */
+	*page = 1;
+	ck_assert_int_eq(xengntshr_unshare(xgs, page, 1), -1);
+	ck_assert_int_eq(errno, ENODEV);
+	xenevtchn_close(xce);
+	xengntshr_close(xgs);
+	ck_assert_ptr_null(xenevtchn_open(NULL, 0));
+	ck_assert_int_eq(world_run("up", NULL, 0), 0);
+	world_run("down", NULL, 0);
+	rmdir(world.dir);
+	ck_assert_int_eq(rmdir(world.top), 0);
+}
+END_TEST
+
 START_TEST(a_domain_ends_with_its_store_mux)
 {
 	unsigned int n;
@@ -389,6 +502,10 @@ static Suite *xenloop_instance_suite(void)
 		down_leaves_nothing_behind,
 		all_end_with_the_hypervisor,
 		all_end_with_xenstored,
+		all_end_with_the_keeper,
+		the_next_up_ends_what_a_double_kill_left,
+		down_ends_what_a_double_kill_left,
+		a_handle_fails_after_the_hypervisors_end,
 		a_domain_ends_with_its_store_mux,
 		an_interrupted_up_leaves_nothing_behind,
 		a_directory_of_the_users_stays,

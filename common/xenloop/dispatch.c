@@ -253,7 +253,7 @@ static int64_t create(struct hypervisor *hv, struct conn *conn, struct call *cal
 	memcpy(&new, call->body, sizeof(new));
 	if (!memchr(new.name, '\0', sizeof(new.name)))
 		return -EINVAL;
-	int rc = domain_create(hv, call->request.domid, new.name, new.uuid, &dom);
+	int rc = domain_create(hv, call->request.domid, &new, &dom);
 	if (rc)
 		return rc;
 	grant_reserve(dom, XENLOOP_STORE_GREF, 0);

@@ -94,29 +94,50 @@ static int make_ram(struct domain *dom)
 	return 0;
 }
 
-int domain_create(struct hypervisor *hv, uint32_t domid, const char *name, const uint8_t *uuid,
+static bool limits_are_sound(const struct xenloop_new *new)
+{
+	return new->max_port &&new->max_port <
+	       XENLOOP_PORTS &&new->max_grant_frames &&new->max_grant_frames <=
+	       XENLOOP_GRANT_FRAMES &&new->max_shared <= XENLOOP_GRANTS;
+}
+
+static struct domain *allocate(struct hypervisor *hv, uint32_t domid, uint32_t slot,
+			       const struct xenloop_new *new)
+{
+	struct domain *dom = calloc(1, sizeof(*dom));
+
+	if (!dom)
+		return NULL;
+	dom->domid = domid;
+	dom->slot = slot;
+	dom->shared = &hv->tables->slot[slot];
+	dom->incarnation = hv->next_incarnation;
+	dom->next_gref = XENLOOP_FIRST_GREF;
+	dom->max_port = new->max_port;
+	dom->nr_grefs = XENLOOP_PER_FRAME * new->max_grant_frames;
+	dom->max_shared = new->max_shared;
+	memcpy(dom->name, new->name, sizeof(dom->name));
+	memcpy(dom->uuid, new->uuid, sizeof(dom->uuid));
+	return dom;
+}
+
+int domain_create(struct hypervisor *hv, uint32_t domid, const struct xenloop_new *new,
 		  struct domain **out)
 {
 	uint32_t slot;
 
-	if (name_in_use(hv, name))
+	if (!limits_are_sound(new))
+		return -EINVAL;
+	if (name_in_use(hv, new->name))
 		return -EEXIST;
 	int rc = pick_domid(hv, &domid);
 	if (!rc)
 		rc = pick_slot(hv, &slot);
 	if (rc)
 		return rc;
-	struct domain *dom = calloc(1, sizeof(*dom));
+	struct domain *dom = allocate(hv, domid, slot, new);
 	if (!dom)
 		return -ENOMEM;
-	dom->domid = domid;
-	dom->slot = slot;
-	dom->shared = &hv->tables->slot[slot];
-	dom->incarnation = hv->next_incarnation;
-	dom->next_gref = XENLOOP_FIRST_GREF;
-	snprintf(dom->name, sizeof(dom->name), "%s", name);
-	if (uuid)
-		memcpy(dom->uuid, uuid, sizeof(dom->uuid));
 	rc = make_ram(dom);
 	if (rc) {
 		free(dom);
@@ -218,20 +239,31 @@ static struct domain *next_from(struct hypervisor *hv, uint32_t first)
 	return best;
 }
 
+static void describe(struct hypervisor *hv, const struct domain *dom,
+		     struct xenloop_domain_info *info)
+{
+	*info = (struct xenloop_domain_info){.domid = dom->domid,
+					     .flags = info_flags(dom),
+					     .nr_grants = grant_count(dom),
+					     .nr_ports = port_count(dom),
+					     .nr_processes = process_count(hv, dom)};
+	memcpy(info->uuid, dom->uuid, sizeof(dom->uuid));
+	memcpy(info->name, dom->name, sizeof(dom->name));
+	for (const struct conn *conn = hv->conns; conn; conn = conn->next) {
+		if (conn->dom != dom || conn->dead)
+			continue;
+		info->nr_handles++;
+		info->nr_maps += grant_maps_of_conn(conn);
+	}
+}
+
 uint32_t domain_list(struct hypervisor *hv, uint32_t first, uint32_t max,
 		     struct xenloop_domain_info *infos)
 {
 	uint32_t n = 0;
 
 	for (struct domain *dom = next_from(hv, first); dom && n < max;
-	     dom = next_from(hv, dom->domid + 1)) {
-		infos[n] = (struct xenloop_domain_info){.domid = dom->domid,
-							.flags = info_flags(dom),
-							.nr_grants = grant_count(dom),
-							.nr_processes = process_count(hv, dom)};
-		memcpy(infos[n].uuid, dom->uuid, sizeof(dom->uuid));
-		memcpy(infos[n].name, dom->name, sizeof(dom->name));
-		n++;
-	}
+	     dom = next_from(hv, dom->domid + 1))
+		describe(hv, dom, &infos[n++]);
 	return n;
 }

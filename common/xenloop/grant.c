@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <xen/xen.h>
 
+#include "common/log.h"
 #include "common/xenloop/hypervisor.h"
 
 struct held_page {
@@ -30,8 +31,10 @@ struct holding {
 static void free_page(struct domain *dom, uint32_t gref)
 {
 	dom->grant[gref].state = GRANT_FREE;
-	fallocate(dom->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		  (off_t)gref * XENLOOP_PAGE_BYTES, XENLOOP_PAGE_BYTES);
+	if (fallocate(dom->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)gref * XENLOOP_PAGE_BYTES, XENLOOP_PAGE_BYTES) < 0)
+		rwy_warn("domain %u: page %u cannot be cleared: %s", dom->domid, gref,
+			 strerror(errno));
 }
 
 static void give(struct domain *dom, uint32_t gref, uint32_t domid, bool readonly)
@@ -42,21 +45,31 @@ static void give(struct domain *dom, uint32_t gref, uint32_t domid, bool readonl
 							(domid & XENLOOP_GRANT_DOMID));
 }
 
-static void take_back(struct domain *dom, uint32_t gref)
+static void end_now(struct domain *dom, uint32_t gref)
 {
 	atomic_store(&dom->shared->grant[gref], 0);
+	free_page(dom, gref);
+}
+
+/* Its owner is done with it; Linux then waits until nobody maps it. */
+static void give_up(struct domain *dom, uint32_t gref)
+{
 	if (dom->grant[gref].pins)
-		dom->grant[gref].state = GRANT_ENDED;
+		dom->grant[gref].state = GRANT_ENDING;
 	else
-		free_page(dom, gref);
+		end_now(dom, gref);
 }
 
 static void unpin(struct hypervisor *hv, struct domain *dom, uint32_t gref)
 {
 	struct grant *grant = &dom->grant[gref];
 
-	if (!--grant->pins && grant->state == GRANT_ENDED)
-		free_page(dom, gref);
+	if (!--grant->pins) {
+		if (grant->state == GRANT_ENDING)
+			end_now(dom, gref);
+		else if (grant->state == GRANT_ENDED) /* the shared word is another domain's now */
+			free_page(dom, gref);
+	}
 	domain_unpin(hv, dom);
 }
 
@@ -125,6 +138,14 @@ static int64_t take(struct conn *conn, struct holding *holding)
 	return id;
 }
 
+/* It was never shared: there is nothing to tell. */
+static void cancel_notify(struct conn *conn, struct holding *holding)
+{
+	if (holding->notify_port != XENLOOP_NONE)
+		port_release(conn->dom, holding->notify_port);
+	holding->notify_port = holding->notify_offset = XENLOOP_NONE;
+}
+
 static bool may_map(const struct domain *mapper, const struct domain *dom, uint32_t gref,
 		    bool readonly)
 {
@@ -179,9 +200,9 @@ int64_t grant_map(struct hypervisor *hv, struct conn *conn, const struct xenloop
 /* Grefs are handed out in a circle: a stale one is soon noticed. */
 static int64_t allocate(struct domain *dom)
 {
-	for (uint32_t tried = XENLOOP_FIRST_GREF; tried < XENLOOP_GRANTS; tried++) {
+	for (uint32_t tried = XENLOOP_FIRST_GREF; tried < dom->nr_grefs; tried++) {
 		uint32_t gref = dom->next_gref;
-		dom->next_gref = gref + 1 < XENLOOP_GRANTS ? gref + 1 : XENLOOP_FIRST_GREF;
+		dom->next_gref = gref + 1 < dom->nr_grefs ? gref + 1 : XENLOOP_FIRST_GREF;
 		if (dom->grant[gref].state == GRANT_FREE)
 			return gref;
 	}
@@ -194,6 +215,8 @@ int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenlo
 	struct domain *dom = conn->dom;
 	uint32_t domid = request->domid == DOMID_SELF ? dom->domid : request->domid;
 
+	if (request->count > dom->max_shared - dom->nr_shared)
+		return -ENOSPC; /* gntalloc's own limit */
 	if (check_notify(request))
 		return -EINVAL;
 	struct holding *holding = new_holding(request);
@@ -202,10 +225,13 @@ int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenlo
 	int64_t id = take(conn, holding);
 	if (id < 0)
 		return id;
+	dom->nr_shared += request->count;
 	for (uint32_t i = 0; i < request->count; i++) {
 		int64_t gref = allocate(dom);
 		if (gref < 0) {
+			dom->nr_shared -= request->count - i;
 			holding->count = i;
+			cancel_notify(conn, holding);
 			grant_release(hv, conn, id);
 			return gref;
 		}
@@ -241,9 +267,11 @@ int64_t grant_release(struct hypervisor *hv, struct conn *conn, uint32_t id)
 		conn->free_holding = id;
 
 	notify(conn, holding);
+	if (conn->role == XENLOOP_ROLE_GNTSHR)
+		conn->dom->nr_shared -= holding->count;
 	for (uint32_t i = 0; i < holding->count; i++) {
 		if (conn->role == XENLOOP_ROLE_GNTSHR)
-			take_back(holding->page[i].dom, holding->page[i].gref);
+			give_up(holding->page[i].dom, holding->page[i].gref);
 		else
 			unpin(hv, holding->page[i].dom, holding->page[i].gref);
 	}
@@ -262,16 +290,34 @@ void grant_release_of_conn(struct hypervisor *hv, struct conn *conn)
 
 void grant_end_of_domain(struct domain *dom)
 {
-	for (uint32_t gref = 0; gref < XENLOOP_GRANTS; gref++)
-		if (dom->grant[gref].state == GRANT_GIVEN)
-			take_back(dom, gref);
+	for (uint32_t gref = 0; gref < dom->nr_grefs; gref++) {
+		if (dom->grant[gref].state == GRANT_FREE)
+			continue;
+		if (dom->grant[gref].pins) {
+			atomic_store(&dom->shared->grant[gref], 0);
+			dom->grant[gref].state = GRANT_ENDED;
+		} else {
+			end_now(dom, gref);
+		}
+	}
+}
+
+uint32_t grant_maps_of_conn(const struct conn *conn)
+{
+	uint32_t n = 0;
+
+	if (conn->role != XENLOOP_ROLE_GNTTAB)
+		return 0;
+	for (uint32_t id = 0; id < conn->nr_holdings; id++)
+		n += conn->holdings[id] ? conn->holdings[id]->count : 0;
+	return n;
 }
 
 uint32_t grant_count(const struct domain *dom)
 {
 	uint32_t n = 0;
 
-	for (uint32_t gref = 0; gref < XENLOOP_GRANTS; gref++)
+	for (uint32_t gref = 0; gref < dom->nr_grefs; gref++)
 		n += dom->grant[gref].state != GRANT_FREE;
 	return n;
 }

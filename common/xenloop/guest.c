@@ -34,26 +34,81 @@ static bool make_uuid(uint8_t uuid[16])
 	return true;
 }
 
-/* -u UUID, -i DOMID and the name. EXIT_OK, or the exit code. */
+/* A decimal number in its range, or EXIT_USAGE (complained about). what: the option's name. */
+static int parse_number(const char *text, const char *what, uint32_t min, uint32_t max,
+			uint32_t *number)
+{
+	size_t len = strlen(text);
+
+	if (len && len < 10 && strspn(text, "0123456789") == len) {
+		*number = strtoul(text, NULL, 10);
+		if (*number >= min && *number <= max)
+			return EXIT_OK;
+	}
+	complain("%s wants a number from %u to %u, not \"%s\"", what, min, max, text);
+	return EXIT_USAGE;
+}
+
+enum limit_option {
+	MAX_EVENT_CHANNELS = 0x100, /* no letter */
+	MAX_GRANT_FRAMES,
+	GNTALLOC_LIMIT
+};
+
+static const struct option create_options[] = {
+	{"max-event-channels", required_argument, NULL, MAX_EVENT_CHANNELS},
+	{"max-grant-frames", required_argument, NULL, MAX_GRANT_FRAMES},
+	{"gntalloc-limit", required_argument, NULL, GNTALLOC_LIMIT},
+	{0},
+};
+
+/* named: as the user wrote the option. */
+static int bad_option(const char *named)
+{
+	if (optopt == 'u' || optopt == 'i' || optopt >= MAX_EVENT_CHANNELS)
+		complain("%s wants a value", named);
+	else if (optopt)
+		complain("no option \"-%c\"", optopt);
+	else
+		complain("no option \"%s\"", named);
+	return EXIT_USAGE;
+}
+
+static int parse_option(int option, char **argv, struct xenloop_new *new, uint32_t *domid)
+{
+	switch (option) {
+	case 'u':
+		if (uuid_parse(optarg, new->uuid))
+			return EXIT_OK;
+		complain("\"%s\" is not a UUID", optarg);
+		return EXIT_USAGE;
+	case 'i':
+		return parse_number(optarg, "-i", 1, DOMID_FIRST_RESERVED - 1, domid);
+	case MAX_EVENT_CHANNELS:
+		return parse_number(optarg, "--max-event-channels", 1, XENLOOP_PORTS - 1,
+				    &new->max_port);
+	case MAX_GRANT_FRAMES:
+		return parse_number(optarg, "--max-grant-frames", 1, XENLOOP_GRANT_FRAMES,
+				    &new->max_grant_frames);
+	case GNTALLOC_LIMIT:
+		return parse_number(optarg, "--gntalloc-limit", 0, XENLOOP_GRANTS,
+				    &new->max_shared);
+	default:
+		return bad_option(argv[optind - 1]);
+	}
+}
+
+/* Options and the name. EXIT_OK, or the exit code. */
 static int parse_create(int argc, char **argv, struct xenloop_new *new, uint32_t *domid)
 {
 	bool have_uuid = false;
-	char *end;
 	int option;
 
-	while ((option = getopt(argc, argv, "+u:i:")) != -1) {
-		if (option == 'u' && !(have_uuid = uuid_parse(optarg, new->uuid)))
-			return complain("\"%s\" is not a UUID", optarg), EXIT_USAGE;
-		if (option == 'i') {
-			*domid = strtoul(optarg, &end, 10);
-			if (*end || !*domid || *domid >= DOMID_FIRST_RESERVED)
-				return complain("\"%s\" is not a domid", optarg), EXIT_USAGE;
-		}
-		if (option == '?')
-			return complain(optopt == 'u' || optopt == 'i' ? "-%c wants a value"
-								       : "no option \"-%c\"",
-					optopt),
-			       EXIT_USAGE;
+	while ((option = getopt_long(argc, argv, "+u:i:", create_options, NULL)) != -1) {
+		int code = parse_option(option, argv, new, domid);
+		if (code)
+			return code;
+		have_uuid = have_uuid || option == 'u';
 	}
 	if (optind != argc - 1)
 		return EXIT_USAGE;
@@ -99,7 +154,9 @@ static int finish_create(int mux_fd, const char *dir, uint32_t domid, const stru
 int cmd_create(const char *dir, int argc, char **argv)
 {
 	struct xenloop_request request = {.op = XENLOOP_CREATE, .domid = XENLOOP_NONE};
-	struct xenloop_new new = {0};
+	struct xenloop_new new = {.max_port = XENLOOP_DEFAULT_MAX_PORT,
+				  .max_grant_frames = XENLOOP_DEFAULT_GRANT_FRAMES,
+				  .max_shared = XENLOOP_DEFAULT_MAX_SHARED};
 	char absolute[PATH_MAX];
 	int mux_fd _rwy_close = -1;
 
@@ -172,12 +229,15 @@ static void print_domain(const struct xenloop_domain_info *info, bool json, bool
 	uuid_print(info->uuid, uuid);
 	if (json)
 		printf("%s{\"domid\": %u, \"name\": \"%s\", \"uuid\": \"%s\", \"state\": \"%s\", "
-		       "\"grants\": %u, \"processes\": %u}",
+		       "\"grants\": %u, \"maps\": %u, \"ports\": %u, \"handles\": %u, "
+		       "\"processes\": %u}",
 		       first ? "" : ", ", info->domid, info->name, uuid, state_name(info->flags),
-		       info->nr_grants, info->nr_processes);
+		       info->nr_grants, info->nr_maps, info->nr_ports, info->nr_handles,
+		       info->nr_processes);
 	else
-		printf("%5u  %-24s %s  %-8s %6u %9u\n", info->domid, info->name, uuid,
-		       state_name(info->flags), info->nr_grants, info->nr_processes);
+		printf("%5u  %-24s %s  %-8s %6u %6u %5u %7u %9u\n", info->domid, info->name, uuid,
+		       state_name(info->flags), info->nr_grants, info->nr_maps, info->nr_ports,
+		       info->nr_handles, info->nr_processes);
 }
 
 int cmd_list(const char *dir, int argc, char **argv)
@@ -197,8 +257,8 @@ int cmd_list(const char *dir, int argc, char **argv)
 	if (json)
 		printf("[");
 	else
-		printf("%5s  %-24s %-36s  %-8s %6s %9s\n", "DOMID", "NAME", "UUID", "STATE",
-		       "GRANTS", "PROCESSES");
+		printf("%5s  %-24s %-36s  %-8s %6s %6s %5s %7s %9s\n", "DOMID", "NAME", "UUID",
+		       "STATE", "GRANTS", "MAPS", "PORTS", "HANDLES", "PROCESSES");
 	for (int64_t i = 0; i < n; i++)
 		print_domain(&infos[i], json, i == 0);
 	if (json)

@@ -300,10 +300,14 @@ static int make_tables(struct hypervisor *hv)
 
 static int make_dom0(struct hypervisor *hv)
 {
+	static const struct xenloop_new new = {.name = "Domain-0",
+					       .max_port = XENLOOP_PORTS - 1,
+					       .max_grant_frames = XENLOOP_GRANT_FRAMES,
+					       .max_shared = XENLOOP_DEFAULT_MAX_SHARED};
 	char path[PATH_MAX];
 	struct domain *dom0;
 
-	int rc = domain_create(hv, 0, "Domain-0", NULL, &dom0);
+	int rc = domain_create(hv, 0, &new, &dom0);
 	if (rc)
 		return rc;
 	int64_t port = port_bind_kernel(dom0, 0);

@@ -79,15 +79,18 @@ struct port {
 	uint32_t holds; /* pending unmap notifications that will need it */
 };
 
+/* Linux cannot revoke a grant that is in use: given up by its owner, it stays valid until it is
+ * unmapped. With its domain a grant ends at once, and the page when it is unmapped. */
 enum grant_state {
 	GRANT_FREE,
 	GRANT_GIVEN,
-	GRANT_ENDED
+	GRANT_ENDING, /* given up by its owner, mapped, still valid */
+	GRANT_ENDED   /* its domain has ended; mapped, no longer valid */
 };
 
 struct grant {
-	enum grant_state state; /* ENDED: revoked, but still mapped */
-	uint32_t pins;		/* how often it is mapped */
+	enum grant_state state;
+	uint32_t pins; /* how often it is mapped */
 };
 
 enum domain_state {
@@ -110,6 +113,10 @@ struct domain {
 	pid_t mux;     /* 0: none */
 	uint32_t pins; /* mappings of its pages, in any domain */
 	uint32_t next_gref;
+	uint32_t max_port;   /* the highest that it may have */
+	uint32_t nr_grefs;   /* the size of its grant table */
+	uint32_t max_shared; /* pages that its handles may share at a time, as with gntalloc */
+	uint32_t nr_shared;
 	struct port port[XENLOOP_PORTS];
 	struct grant grant[XENLOOP_GRANTS];
 };
@@ -155,8 +162,8 @@ void hypervisor_store_bound(struct hypervisor *hv);
 
 /* domain.c */
 
-/* domid NONE: the next free one. uuid may be NULL. */
-int domain_create(struct hypervisor *hv, uint32_t domid, const char *name, const uint8_t *uuid,
+/* domid NONE: the next free one. -EINVAL: a limit out of its range. */
+int domain_create(struct hypervisor *hv, uint32_t domid, const struct xenloop_new *new,
 		  struct domain **out);
 /* Any state but DYING; DOMID_SELF is self, if given. NULL: none. */
 struct domain *domain_find(struct hypervisor *hv, uint32_t domid, struct domain *self);
@@ -194,6 +201,7 @@ void port_raise_virq(struct domain *dom, uint32_t virq);
 /* A handle has ended; a domain has. */
 void port_close_of_conn(struct conn *conn);
 void port_close_of_domain(struct domain *dom);
+uint32_t port_count(const struct domain *dom);
 /* A conn takes over another one's ports (both of one domain). */
 void port_move(struct conn *from, struct conn *to);
 
@@ -212,6 +220,8 @@ void grant_release_of_conn(struct hypervisor *hv, struct conn *conn);
 /* Revoke all; give back all memory that nobody maps. */
 void grant_end_of_domain(struct domain *dom);
 uint32_t grant_count(const struct domain *dom);
+/* How many pages a handle maps. */
+uint32_t grant_maps_of_conn(const struct conn *conn);
 
 /* process.c */
 

@@ -71,16 +71,18 @@ static bool found_in_path(char path[PATH_MAX])
 	return is_found;
 }
 
-int instance_find_store(char path[PATH_MAX])
+int instance_find_store(char path[PATH_MAX], const char *asked)
 {
 	static const char *const places[] = {"/usr/lib/xen-*/bin", "/usr/lib/xen/bin",
 					     "/usr/libexec/xen/bin", "/usr/local/sbin"};
-	const char *named = getenv("XENLOOP_XENSTORED");
+	const char *named = asked ? asked : getenv("XENLOOP_XENSTORED");
 
 	if (named) {
-		if (found(path, X_OK, named, ""))
+		/* It will be started in another directory. */
+		if (!access(named, X_OK) && realpath(named, path))
 			return 0;
-		complain("XENLOOP_XENSTORED names %s, which cannot be run", named);
+		complain("%s names %s, which cannot be run",
+			 asked ? "--xenstored" : "XENLOOP_XENSTORED", named);
 		return -ENOENT;
 	}
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

@@ -6,12 +6,14 @@
  *
  * A handle may be opened by a program that then enters a sandbox: after *_open the event-channel
  * and grant-mapping parts call nothing but sendmsg, recvmsg, mmap, munmap, read, write, futex,
- * close and what malloc needs. Further fds come over the handle's connection.
+ * close and what malloc needs; a fault that stops or kills also getpid, gettid and tgkill, as
+ * abort does. Further fds come over the handle's connection.
  *
  * Threads: different handles are independent. xenevtchn_notify and xenevtchn_unmask may run in
  * several threads on one handle, beside one that binds and unbinds. A grant handle locks itself.
  */
 #pragma once
+#include <limits.h>
 #include <pthread.h>
 
 #include "common/xenloop/proto.h"
@@ -52,6 +54,9 @@ int64_t conn_call(struct conn *conn, const struct xenloop_request *request, cons
 /* The ABI's way to fail: errno set, -1 returned. */
 int fail(int err);
 
+/* lib_store.c: where a store of an instance finds what it calls path: path itself, or place. */
+const char *store_path(const char *path, char place[PATH_MAX]);
+
 /* One granted page, as seen by a process: page `gref` of the RAM behind ram_fd. */
 struct page {
 	int ram_fd;
@@ -83,3 +88,60 @@ int mapping_add(struct xengntdev_handle *handle, void *addr, uint32_t count, uin
 int64_t mapping_take(struct xengntdev_handle *handle, void *addr, uint32_t count);
 /* munmap and forget all of them. */
 void mapping_drop_all(struct xengntdev_handle *handle);
+
+/*
+ * Where XENLOOP_FAULT can strike. Every call of the ABI that is one passes it twice: before it has
+ * any effect, also when it then fails by itself, and (fault_after) when it has succeeded.
+ */
+enum fault_point {
+	FAULT_OPEN_EVTCHN,
+	FAULT_OPEN_GNTTAB,
+	FAULT_OPEN_GNTSHR,
+	FAULT_MAP,
+	FAULT_UNMAP,
+	FAULT_COPY,
+	FAULT_SEGMENT, /* one of a copy */
+	FAULT_SHARE,
+	FAULT_UNSHARE,
+	FAULT_BIND_UNBOUND,
+	FAULT_BIND_INTERDOMAIN,
+	FAULT_BIND_VIRQ,
+	FAULT_UNBIND,
+	FAULT_NOTIFY,
+	FAULT_PUSH, /* in notify: the event is raised, its number not yet in the pipe */
+	FAULT_PENDING,
+	FAULT_UNMASK,
+};
+
+extern bool fault_armed; /* there are rules for this program */
+
+/* Use the two below. Counts the call, and stops or kills the process where a rule says so. */
+int fault_hit(enum fault_point point, bool after);
+
+/* 0; an errno; below 0 (COPY and SEGMENT only) a GNTST_*: how the call is to fail. Any thread. */
+static inline int fault_at(enum fault_point point)
+{
+	return __builtin_expect(fault_armed, false) ? fault_hit(point, false) : 0;
+}
+
+static inline void fault_after(enum fault_point point)
+{
+	if (__builtin_expect(fault_armed, false))
+		fault_hit(point, true);
+}
+
+/* For constructors: say what is wrong with the environment and end the program with status 2. */
+_Noreturn void fault_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A source of numbers that follow from XENLOOP_SEED and from how many were initialised before. */
+struct seed_die {
+	_Atomic uint64_t state;
+};
+
+extern bool seed_given; /* only then is anything below called */
+
+void seed_die_init(struct seed_die *die);
+/* 0 to sides - 1. Any thread. */
+uint32_t seed_roll(struct seed_die *die, uint32_t sides);
+/* Let others run, or not, for at most some 100 us. */
+void seed_linger(struct seed_die *die);

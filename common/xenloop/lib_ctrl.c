@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The part of libxenctrl that xenstored, oxenstored and xenconsoled need on loopback Xen: which
- * domains there are and in what state a port is. As on Xen, only dom0 may ask; xc_evtchn_status is
- * a dom0 matter here, although Xen also lets a domain ask about itself.
+ * domains there are, in what state a port is, and the store page. As on Xen, only dom0 may ask;
+ * xc_evtchn_status is a dom0 matter here, although Xen also lets a domain ask about itself.
  */
+#define XC_WANT_COMPAT_MAP_FOREIGN_API /* xc_map_foreign_range, which oxenstored still calls */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/xenloop/lib.h"
@@ -128,4 +130,39 @@ int xc_evtchn_status(xc_interface *xch, xc_evtchn_status_t *status)
 		status->u.virq = got.virq;
 	}
 	return 0;
+}
+
+/*
+ * Of a domain's frames only one has a number, which the toolstack tells the store: the store ring's.
+ * oxenstored maps it by that, where xenstored goes by the grant.
+ */
+void *xc_map_foreign_range(xc_interface *xch, uint32_t dom, int size, int prot, unsigned long mfn)
+{
+	struct xenloop_request request = {.op = XENLOOP_RAM, .domid = dom};
+	bool privileged = !atomic_load(&xch->conn.tables->slot[xch->conn.slot].domid);
+	int fd = -1;
+
+	int64_t rc = privileged ? 0 : -EPERM;
+	if (!rc && (mfn != GNTTAB_RESERVED_XENSTORE || size != XENLOOP_PAGE_BYTES))
+		rc = -EOPNOTSUPP;
+	if (!rc)
+		rc = conn_call(&xch->conn, &request, NULL, 0, NULL, NULL, 0, &fd);
+	if (rc < 0) {
+		errno = -rc;
+		return NULL;
+	}
+	void *addr = mmap(NULL, size, prot, MAP_SHARED, fd, mfn * XENLOOP_PAGE_BYTES);
+	int err = errno;
+	close(fd);
+	errno = err;
+	return addr == MAP_FAILED ? NULL : addr;
+}
+
+/* Programs that find no error here look at errno. */
+const xc_error *xc_get_last_error(xc_interface *xch)
+{
+	static const xc_error none = {.code = XC_ERROR_NONE};
+
+	(void)xch;
+	return &none;
 }

@@ -4,7 +4,8 @@
  * /dev/xen/evtchn does; its write side is in the same description, so it never hangs up. Binding
  * goes through the hypervisor; notify and unmask work on the shared port words and write into the
  * pipe of the handle that owns the other end. Unlike the device, writing a port to the fd does not
- * unmask it: call xenevtchn_unmask.
+ * unmask it: call xenevtchn_unmask. A seed's order is that of xenevtchn_pending: who reads the fd
+ * instead sees the plain one.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct link {
 struct xenevtchn_handle {
 	struct conn conn;
 	int fd;
+	struct seed_die order, pace; /* of pending events; of notifications */
 	pthread_rwlock_t links_lock; /* readers may write into the pipes */
 	struct link links[XENLOOP_PORTS];
 };
@@ -30,7 +32,9 @@ static xenevtchn_handle *open_handle(unsigned int flags)
 	xenevtchn_handle *xce = calloc(1, sizeof(*xce));
 	if (!xce)
 		return NULL;
-	int rc = conn_open(&xce->conn, XENLOOP_ROLE_EVTCHN, &xce->fd);
+	int rc = -fault_at(FAULT_OPEN_EVTCHN);
+	if (!rc)
+		rc = conn_open(&xce->conn, XENLOOP_ROLE_EVTCHN, &xce->fd);
 	if (!rc && xce->fd < 0) {
 		conn_close(&xce->conn);
 		rc = -EMFILE;
@@ -46,6 +50,11 @@ static xenevtchn_handle *open_handle(unsigned int flags)
 		fcntl(xce->conn.sock, F_SETFD, 0);
 	}
 	pthread_rwlock_init(&xce->links_lock, NULL);
+	if (seed_given) {
+		seed_die_init(&xce->order);
+		seed_die_init(&xce->pace);
+	}
+	fault_after(FAULT_OPEN_EVTCHN);
 	return xce;
 }
 
@@ -110,22 +119,36 @@ static int call(xenevtchn_handle *xce, const struct xenloop_request *request)
 	return value < 0 ? fail(-value) : (int)value;
 }
 
+static int call_or_fail(xenevtchn_handle *xce, enum fault_point point,
+			const struct xenloop_request *request)
+{
+	int fault = fault_at(point);
+	int value = fault ? fail(fault) : call(xce, request);
+
+	if (value >= 0)
+		fault_after(point);
+	return value;
+}
+
 xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *xce, uint32_t domid)
 {
-	return call(xce, &(struct xenloop_request){.op = XENLOOP_BIND_UNBOUND, .domid = domid});
+	return call_or_fail(xce, FAULT_BIND_UNBOUND,
+			    &(struct xenloop_request){.op = XENLOOP_BIND_UNBOUND, .domid = domid});
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint32_t domid,
 						     evtchn_port_t remote_port)
 {
-	return call(xce, &(struct xenloop_request){.op = XENLOOP_BIND_INTERDOMAIN,
-						   .domid = domid,
-						   .port = remote_port});
+	return call_or_fail(xce, FAULT_BIND_INTERDOMAIN,
+			    &(struct xenloop_request){.op = XENLOOP_BIND_INTERDOMAIN,
+						      .domid = domid,
+						      .port = remote_port});
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *xce, unsigned int virq)
 {
-	return call(xce, &(struct xenloop_request){.op = XENLOOP_BIND_VIRQ, .port = virq});
+	return call_or_fail(xce, FAULT_BIND_VIRQ,
+			    &(struct xenloop_request){.op = XENLOOP_BIND_VIRQ, .port = virq});
 }
 
 int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid)
@@ -144,11 +167,16 @@ static void drop_link(xenevtchn_handle *xce, evtchn_port_t port)
 
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 {
-	int rc = call(xce, &(struct xenloop_request){.op = XENLOOP_UNBIND, .port = port});
+	int fault = fault_at(FAULT_UNBIND);
 
-	if (!rc)
-		drop_link(xce, port);
-	return rc;
+	if (fault)
+		return fail(fault);
+	int rc = call(xce, &(struct xenloop_request){.op = XENLOOP_UNBIND, .port = port});
+	if (rc)
+		return rc;
+	drop_link(xce, port);
+	fault_after(FAULT_UNBIND);
+	return 0;
 }
 
 /* The port's entry, if this handle owns the port. */
@@ -199,6 +227,7 @@ static bool try_notify(xenevtchn_handle *xce, evtchn_port_t port, uint64_t peer)
 	pthread_rwlock_rdlock(&xce->links_lock);
 	bool linked = xce->links[port].owner == owner;
 	if (linked && xenloop_port_raise(remote, seq)) {
+		fault_at(FAULT_PUSH);
 		push(xce->links[port].fd, peer % XENLOOP_PORTS);
 		xenloop_port_pushed(remote, seq);
 	}
@@ -206,11 +235,12 @@ static bool try_notify(xenevtchn_handle *xce, evtchn_port_t port, uint64_t peer)
 	return linked;
 }
 
-int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
+/* 0 or -errno. */
+static int notify(xenevtchn_handle *xce, evtchn_port_t port)
 {
 	struct xenloop_port *entry = own_port(xce, port);
 	if (!entry)
-		return fail(ENOTCONN);
+		return -ENOTCONN;
 
 	/* What the caller wrote to shared memory must be seen before the remote's pending bit is
 	 * looked at: a bit still set means that the owner has yet to unmask, and then to look. */
@@ -226,25 +256,73 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 			return 0;
 		int rc = fetch_link(xce, port);
 		if (rc && rc != -ESRCH) /* -ESRCH: the other end has just gone */
-			return fail(-rc);
+			return rc;
 	}
+}
+
+int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
+{
+	int fault = fault_at(FAULT_NOTIFY);
+
+	if (fault)
+		return fail(fault);
+	if (__builtin_expect(seed_given, false))
+		seed_linger(&xce->pace);
+	int rc = notify(xce, port);
+	if (rc)
+		return fail(-rc);
+	fault_after(FAULT_NOTIFY);
+	return 0;
+}
+
+/*
+ * As a read of one number, but of any that is in the pipe: take all of them and put the others
+ * back, in their order. There is room for them; who polls meanwhile is woken by it. A process that
+ * dies in between takes the handle along.
+ */
+static ssize_t read_any(xenevtchn_handle *xce, evtchn_port_t *port)
+{
+	evtchn_port_t all[XENLOOP_PORTS];
+	ssize_t n = read(xce->fd, all, sizeof(all));
+
+	if (n <= (ssize_t)sizeof(*port)) {
+		*port = all[0];
+		return n;
+	}
+	uint32_t nr_left = n / sizeof(*port) - 1;
+	uint32_t pick = seed_roll(&xce->order, nr_left + 1);
+	*port = all[pick];
+	memmove(all + pick, all + pick + 1, (nr_left - pick) * sizeof(*port));
+	n = write(xce->fd, all, nr_left * sizeof(*port));
+	return n == (ssize_t)(nr_left * sizeof(*port)) ? (ssize_t)sizeof(*port) : 0;
 }
 
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
 	evtchn_port_t port;
-	ssize_t n = read(xce->fd, &port, sizeof(port));
+	int fault = fault_at(FAULT_PENDING);
 
+	if (fault)
+		return fail(fault);
+	ssize_t n = __builtin_expect(seed_given, false) ? read_any(xce, &port)
+							: read(xce->fd, &port, sizeof(port));
 	if (n < 0)
 		return -1;
-	return n == sizeof(port) ? (int)port : fail(EIO);
+	if (n != sizeof(port))
+		return fail(EIO);
+	fault_after(FAULT_PENDING);
+	return port;
 }
 
 int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
 {
 	struct xenloop_port *entry = own_port(xce, port);
+	int fault = fault_at(FAULT_UNMASK);
 
+	if (fault)
+		return fail(fault);
 	if (entry && xenloop_port_unmask(entry)) /* as the device: not ours, not an error */
 		push(xce->fd, port);
+	fault_after(FAULT_UNMASK);
 	return 0;
 }

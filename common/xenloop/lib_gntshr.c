@@ -17,7 +17,9 @@ xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned open
 	xengntshr_handle *xgs = calloc(1, sizeof(*xgs));
 	if (!xgs)
 		return NULL;
-	int rc = conn_open(&xgs->conn, XENLOOP_ROLE_GNTSHR, &xgs->ram_fd);
+	int rc = -fault_at(FAULT_OPEN_GNTSHR);
+	if (!rc)
+		rc = conn_open(&xgs->conn, XENLOOP_ROLE_GNTSHR, &xgs->ram_fd);
 	if (!rc && xgs->ram_fd < 0) {
 		conn_close(&xgs->conn);
 		rc = -EMFILE;
@@ -28,6 +30,7 @@ xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned open
 		return NULL;
 	}
 	pthread_mutex_init(&xgs->lock, NULL);
+	fault_after(FAULT_OPEN_GNTSHR);
 	return xgs;
 }
 
@@ -71,9 +74,10 @@ static void *map_shared(xengntshr_handle *xgs, uint32_t count, const uint32_t *r
 static void *share(xengntshr_handle *xgs, const struct xenloop_request *request, uint32_t *refs)
 {
 	uint32_t count = request->count;
+	int fault = fault_at(FAULT_SHARE);
 
-	if (!count || count > XENLOOP_CALL_PAGES) {
-		errno = EINVAL;
+	if (fault || !count || count > XENLOOP_CALL_PAGES) {
+		errno = fault ? fault : count ? ENOSPC : EINVAL; /* as gntalloc, which has less */
 		return NULL;
 	}
 	int64_t id =
@@ -93,6 +97,7 @@ static void *share(xengntshr_handle *xgs, const struct xenloop_request *request,
 		errno = -rc;
 		return NULL;
 	}
+	fault_after(FAULT_SHARE);
 	return addr;
 }
 
@@ -126,6 +131,10 @@ void *xengntshr_share_page_notify(xengntshr_handle *xgs, uint32_t domid, uint32_
 
 int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count)
 {
+	int fault = fault_at(FAULT_UNSHARE);
+
+	if (fault)
+		return fail(fault);
 	pthread_mutex_lock(&xgs->lock);
 	int64_t id = mapping_take(xgs, start_address, count);
 	pthread_mutex_unlock(&xgs->lock);
@@ -134,5 +143,8 @@ int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count
 		return fail(-id);
 	munmap(start_address, (size_t)count * XENLOOP_PAGE_BYTES);
 	int rc = release(xgs, id);
-	return rc < 0 ? fail(-rc) : 0;
+	if (rc < 0)
+		return fail(-rc);
+	fault_after(FAULT_UNSHARE);
+	return 0;
 }

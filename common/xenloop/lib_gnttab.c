@@ -31,7 +31,9 @@ xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open
 	xengnttab_handle *xgt = calloc(1, sizeof(*xgt));
 	if (!xgt)
 		return NULL;
-	int rc = conn_open(&xgt->conn, XENLOOP_ROLE_GNTTAB, &fd);
+	int rc = -fault_at(FAULT_OPEN_GNTTAB);
+	if (!rc)
+		rc = conn_open(&xgt->conn, XENLOOP_ROLE_GNTTAB, &fd);
 	if (rc) {
 		free(xgt);
 		errno = -rc;
@@ -39,6 +41,7 @@ xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open
 	}
 	xgt->ram_fd = -1;
 	pthread_mutex_init(&xgt->lock, NULL);
+	fault_after(FAULT_OPEN_GNTTAB);
 	return xgt;
 }
 
@@ -99,10 +102,11 @@ static int ram_fetch(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
 	return 0;
 }
 
-/* The RAM of the domain that has this domid now. Lets go of domains that ended. -ESRCH: none. */
-static int ram_get(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
+/* The RAM at hand of the domain that has this domid now. Lets go of domains that ended. */
+static struct ram *ram_find(xengnttab_handle *xgt, uint32_t domid)
 {
-	*out = NULL;
+	struct ram *found = NULL;
+
 	for (struct ram **link = &xgt->rams; *link;) {
 		struct ram *ram = *link;
 		if (atomic_load(&xgt->conn.tables->slot[ram->slot].incarnation) !=
@@ -112,9 +116,16 @@ static int ram_get(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
 			continue;
 		}
 		if (ram->domid == domid)
-			*out = ram;
+			found = ram;
 		link = &ram->next;
 	}
+	return found;
+}
+
+/* -ESRCH: no domain has this domid. */
+static int ram_get(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
+{
+	*out = ram_find(xgt, domid);
 	return *out ? 0 : ram_fetch(xgt, domid, out);
 }
 
@@ -177,10 +188,11 @@ static int map_resolved(xengnttab_handle *xgt, const struct map_call *call,
 static void *map(xengnttab_handle *xgt, const struct map_call *call)
 {
 	uint32_t count = call->request.count;
+	int fault = fault_at(FAULT_MAP);
 	void *addr = NULL;
 
-	if (!count || count > XENLOOP_CALL_PAGES) {
-		errno = EINVAL;
+	if (fault || !count || count > XENLOOP_CALL_PAGES) {
+		errno = fault ? fault : EINVAL;
 		return NULL;
 	}
 	struct page *pages = calloc(count, sizeof(*pages));
@@ -196,6 +208,8 @@ static void *map(xengnttab_handle *xgt, const struct map_call *call)
 	free(grefs);
 	if (rc)
 		errno = -rc;
+	else
+		fault_after(FAULT_MAP);
 	return addr;
 }
 
@@ -246,15 +260,23 @@ void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid, uint
 
 int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
+	int fault = fault_at(FAULT_UNMAP);
+
+	if (fault)
+		return fail(fault);
 	pthread_mutex_lock(&xgt->lock);
 	int64_t id = mapping_take(xgt, start_address, count);
+	ram_find(xgt, DOMID_INVALID); /* it may have been the last of a domain that ended */
 	pthread_mutex_unlock(&xgt->lock);
 
 	if (id < 0)
 		return fail(-id);
 	munmap(start_address, (size_t)count * XENLOOP_PAGE_BYTES);
 	int rc = release(xgt, id);
-	return rc < 0 ? fail(-rc) : 0;
+	if (rc < 0)
+		return fail(-rc);
+	fault_after(FAULT_UNMAP);
+	return 0;
 }
 
 /* Where a foreign end of a copy lies in the standing mapping; *status says why nowhere. */
@@ -287,17 +309,20 @@ static char *foreign(xengnttab_handle *xgt, const union xengnttab_copy_ptr *end,
 	return ram->base + (size_t)gref * XENLOOP_PAGE_BYTES + end->foreign.offset;
 }
 
-static void copy_segment(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *seg)
+/* fault: a status to fail with, or 0. */
+static void copy_segment(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *seg, int16_t fault)
 {
 	char *source = seg->source.virt, *dest = seg->dest.virt;
 
-	seg->status = GNTST_okay;
-	if (seg->flags & GNTCOPY_source_gref)
+	seg->status = fault ? fault : fault_at(FAULT_SEGMENT);
+	if (seg->status == GNTST_okay && (seg->flags & GNTCOPY_source_gref))
 		source = foreign(xgt, &seg->source, false, &seg->status);
 	if (seg->status == GNTST_okay && (seg->flags & GNTCOPY_dest_gref))
 		dest = foreign(xgt, &seg->dest, true, &seg->status);
-	if (seg->status == GNTST_okay)
-		memmove(dest, source, seg->len);
+	if (seg->status != GNTST_okay)
+		return;
+	memmove(dest, source, seg->len);
+	fault_after(FAULT_SEGMENT);
 }
 
 /* What gntdev refuses for the whole call: local to local, and past the end of a foreign page. */
@@ -315,6 +340,10 @@ static bool segment_is_sound(const xengnttab_grant_copy_segment_t *seg)
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 			 xengnttab_grant_copy_segment_t *segs)
 {
+	int fault = fault_at(FAULT_COPY);
+
+	if (fault > 0)
+		return fail(fault);
 	pthread_mutex_lock(&xgt->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		if (!segment_is_sound(&segs[i])) {
@@ -322,8 +351,9 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 			segs[i].status = GNTST_bad_copy_arg;
 			return fail(EINVAL);
 		}
-		copy_segment(xgt, &segs[i]);
+		copy_segment(xgt, &segs[i], fault);
 	}
 	pthread_mutex_unlock(&xgt->lock);
+	fault_after(FAULT_COPY);
 	return 0;
 }

@@ -42,17 +42,17 @@ static int open_or_pass(const char *libc_name, const char *path, int flags, mode
 {
 	const char *dir = getenv(XENLOOP_ENV_DIR);
 	open_fn libc_open = (open_fn)dlsym(RTLD_NEXT, libc_name);
-	char port_path[PATH_MAX];
+	char place[PATH_MAX];
 
 	if (!libc_open)
 		return fail(ENOSYS);
 	if (dir && path && !strcmp(path, XSD_KVA))
 		return open_store_ring();
 	if (dir && path && !strcmp(path, XSD_PORT)) {
-		snprintf(port_path, sizeof(port_path), "%s/" XENLOOP_XSD_PORT, dir);
-		path = port_path;
+		snprintf(place, sizeof(place), "%s/" XENLOOP_XSD_PORT, dir);
+		path = place;
 	}
-	return libc_open(path, flags, mode);
+	return libc_open(store_path(path, place), flags, mode);
 }
 
 static mode_t mode_argument(int flags, va_list args)

@@ -16,9 +16,9 @@ static const struct {
 	int (*run)(const char *dir, int argc, char **argv);
 	const char *arguments, *what;
 } commands[] = {
-	{"up", cmd_up, "", "start an instance: hypervisor and xenstored"},
+	{"up", cmd_up, "[--xenstored PATH]", "start an instance: hypervisor and xenstored"},
 	{"down", cmd_down, "", "end it and everything in it"},
-	{"create", cmd_create, "[-u UUID] [-i DOMID] NAME", "make a domain, print its domid"},
+	{"create", cmd_create, "[OPTION]... NAME", "make a domain, print its domid"},
 	{"destroy", cmd_destroy, "DOMAIN", "kill a domain and remove its store nodes"},
 	{"exec", cmd_exec, "DOMAIN [--] COMMAND...", "run a command in a domain (0: dom0)"},
 	{"list", cmd_list, "[--json]", "show the domains"},

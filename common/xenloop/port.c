@@ -17,21 +17,27 @@ static struct xenloop_port *shared(struct domain *dom, uint32_t port)
 	return &dom->shared->port[port];
 }
 
-/* The lowest free port, as Xen does it. Its event bits are clear and its sequence number is new. */
-static int64_t allocate(struct domain *dom, struct conn *owner)
+/* The lowest free port, as Xen does it. -ENOSPC: the domain has as many as it may have. */
+static int64_t find_free(const struct domain *dom)
 {
-	for (uint32_t port = 1; port < XENLOOP_PORTS; port++) {
-		if (dom->port[port].state != PORT_FREE)
-			continue;
-		struct xenloop_port *entry = shared(dom, port);
-		uint64_t seq = xenloop_seq(atomic_load(&entry->word)) + 1u;
-		dom->port[port] = (struct port){.owner = owner};
-		atomic_store(&entry->peer, 0);
-		atomic_store(&entry->word, (uint32_t)seq * (1ull << XENLOOP_SEQ_SHIFT));
-		atomic_store(&entry->owner, owner ? owner->id : 0);
-		return port;
-	}
+	for (uint32_t port = 1; port <= dom->max_port; port++)
+		if (dom->port[port].state == PORT_FREE)
+			return port;
 	return -ENOSPC;
+}
+
+/* Its event bits are clear and its sequence number is new. */
+static struct port *open_port(struct domain *dom, uint32_t port, struct conn *owner,
+			      enum port_state state)
+{
+	struct xenloop_port *entry = shared(dom, port);
+	uint64_t seq = xenloop_seq(atomic_load(&entry->word)) + 1u;
+
+	dom->port[port] = (struct port){.state = state, .owner = owner};
+	atomic_store(&entry->peer, 0);
+	atomic_store(&entry->word, (uint32_t)seq * (1ull << XENLOOP_SEQ_SHIFT));
+	atomic_store(&entry->owner, owner ? owner->id : 0);
+	return &dom->port[port];
 }
 
 static void push(struct domain *dom, uint32_t port)
@@ -91,22 +97,19 @@ int64_t port_bind_unbound(struct conn *conn, uint32_t domid)
 {
 	if (!may_bind(conn, domid))
 		return -EACCES;
-	int64_t port = allocate(conn->dom, conn);
-	if (port < 0)
-		return port;
-	conn->dom->port[port].state = PORT_UNBOUND;
-	conn->dom->port[port].remote_domid = domid == DOMID_SELF ? conn->dom->domid : domid;
+	int64_t port = find_free(conn->dom);
+	if (port >= 0)
+		open_port(conn->dom, port, conn, PORT_UNBOUND)->remote_domid =
+			domid == DOMID_SELF ? conn->dom->domid : domid;
 	return port;
 }
 
 int64_t port_bind_kernel(struct domain *dom, uint32_t remote_domid)
 {
-	int64_t port = allocate(dom, NULL);
+	int64_t port = find_free(dom);
 
-	if (port >= 0) {
-		dom->port[port].state = PORT_UNBOUND;
-		dom->port[port].remote_domid = remote_domid;
-	}
+	if (port >= 0)
+		open_port(dom, port, NULL, PORT_UNBOUND)->remote_domid = remote_domid;
 	return port;
 }
 
@@ -119,13 +122,14 @@ int64_t port_bind_interdomain(struct hypervisor *hv, struct conn *conn, uint32_t
 		return -EACCES;
 	if (!remote)
 		return -ESRCH;
+	int64_t port = find_free(dom); /* as Xen: before the remote port is looked at */
+	if (port < 0)
+		return port;
 	if (!remote_port || remote_port >= XENLOOP_PORTS ||
 	    remote->port[remote_port].state != PORT_UNBOUND ||
 	    remote->port[remote_port].remote_domid != dom->domid)
 		return -EINVAL;
-	int64_t port = allocate(dom, conn);
-	if (port < 0)
-		return port;
+	open_port(dom, port, conn, PORT_INTERDOMAIN);
 	connect_end(dom, port, remote, remote_port);
 	connect_end(remote, remote_port, dom, port);
 	raise_event(
@@ -145,11 +149,9 @@ int64_t port_bind_virq(struct conn *conn, uint32_t virq)
 	for (uint32_t port = 1; port < XENLOOP_PORTS; port++)
 		if (dom->port[port].state == PORT_VIRQ && dom->port[port].virq == virq)
 			return -EEXIST;
-	int64_t port = allocate(dom, conn);
-	if (port < 0)
-		return port;
-	dom->port[port].state = PORT_VIRQ;
-	dom->port[port].virq = virq;
+	int64_t port = find_free(dom);
+	if (port >= 0)
+		open_port(dom, port, conn, PORT_VIRQ)->virq = virq;
 	return port;
 }
 
@@ -278,6 +280,15 @@ void port_close_of_domain(struct domain *dom)
 	for (uint32_t port = 1; port < XENLOOP_PORTS; port++)
 		if (dom->port[port].state != PORT_FREE)
 			close_port(dom, port);
+}
+
+uint32_t port_count(const struct domain *dom)
+{
+	uint32_t n = 0;
+
+	for (uint32_t port = 1; port < XENLOOP_PORTS; port++)
+		n += dom->port[port].state != PORT_FREE;
+	return n;
 }
 
 void port_move(struct conn *from, struct conn *to)

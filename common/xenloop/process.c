@@ -108,17 +108,19 @@ static bool is_marked(pid_t pid, const char *prefix)
 static int kill_marked(const char *prefix)
 {
 	DIR *proc = opendir("/proc");
+	pid_t self = getpid();
 	struct dirent *entry;
 	int found = 0;
 
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
-		if (!isdigit((unsigned char)entry->d_name[0]) || pid == getpid())
+		if (!isdigit((unsigned char)entry->d_name[0]) || pid == self ||
+		    !is_marked(pid, prefix))
 			continue;
 		int pidfd = pidfd_open(pid, 0);
 		if (pidfd < 0)
 			continue;
-		if (is_marked(pid, prefix)) {
+		if (is_marked(pid, prefix)) { /* still: the pid may be another's by now */
 			kill_and_wait(pidfd, pid);
 			found++;
 		}

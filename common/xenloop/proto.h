@@ -24,6 +24,10 @@
 #define XENLOOP_ENV_DOMID "XENLOOP_DOMID" /* the domain that the program belongs to */
 #define XENLOOP_ENV_TOKEN "XENLOOP_TOKEN" /* set by exec: <instance>.<domid>.<incarnation>. */
 
+/* What tests ask of the library in that program: see lib_fault.c, lib_seed.c and xenloop.1. */
+#define XENLOOP_ENV_FAULT "XENLOOP_FAULT"
+#define XENLOOP_ENV_SEED  "XENLOOP_SEED"
+
 /* Names below the instance's directory. */
 #define XENLOOP_SOCKET	 "hypervisor"
 #define XENLOOP_XSD_PORT "xsd_port" /* what /proc/xen/xsd_port says */
@@ -103,8 +107,11 @@ struct xenloop_gref {
 struct xenloop_domain_info {
 	uint32_t domid;
 	uint32_t flags;
-	uint32_t nr_grants; /* pages granted, or still mapped */
-	uint32_t nr_processes;
+	uint32_t nr_grants;    /* pages granted, or still mapped */
+	uint32_t nr_maps;      /* pages that its handles map; one mapped twice counts twice */
+	uint32_t nr_ports;     /* in use, bound or not */
+	uint32_t nr_handles;   /* open, those of its xenstored or store mux included */
+	uint32_t nr_processes; /* that exec started, or that opened a handle with its token */
 	uint8_t uuid[16];
 	char name[XENLOOP_NAME_MAX + 1];
 };
@@ -116,9 +123,13 @@ struct xenloop_port_status {
 	uint32_t virq;
 };
 
+/* What is made of a domain. The limits are inclusive; the ranges are the tables'. */
 struct xenloop_new {
 	uint8_t uuid[16];
 	char name[XENLOOP_NAME_MAX + 1];
+	uint32_t max_port;	   /* 1 to XENLOOP_PORTS - 1: no port above it, as in Xen */
+	uint32_t max_grant_frames; /* 1 to XENLOOP_GRANT_FRAMES: of 512 grants each */
+	uint32_t max_shared;	   /* 0 to XENLOOP_GRANTS: pages shared at a time (gntalloc) */
 };
 
 #define XENLOOP_FDS_MAX 2

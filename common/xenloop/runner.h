@@ -35,8 +35,9 @@ int cmd_list(const char *dir, int argc, char **argv);
 void instance_default_dir(char dir[PATH_MAX]);
 /* libxenloop.so: $XENLOOP_LIB, beside this program, or installed. -ENOENT (complained about). */
 int instance_find_library(char path[PATH_MAX]);
-/* xenstored: $XENLOOP_XENSTORED, where distributions put it, or in $PATH. -ENOENT (likewise). */
-int instance_find_store(char path[PATH_MAX]);
+/* xenstored: what was asked for (or NULL), $XENLOOP_XENSTORED, where distributions put it, or in
+ * $PATH. -ENOENT (likewise). */
+int instance_find_store(char path[PATH_MAX], const char *asked);
 /* Open the lock file and take the lock; the fd, -EWOULDBLOCK when the instance is up, -errno. The
  * lock is held as long as the instance's processes live. */
 int instance_lock(const char *dir);

@@ -10,7 +10,8 @@
  * How it differs from xenstored's own socket, as a guest kernel does: XS_RESET_WATCHES is refused
  * (EPERM); a transaction id of another client is ENOENT; XS_UNWATCH must name the path as it was
  * watched, not an alias of it (relative for absolute); an error found here may overtake the replies
- * to earlier requests. A watch token is at most STOREMUX_TOKEN_MAX bytes long.
+ * to earlier requests; a request that takes one path must be that one string (EINVAL). A watch token
+ * is at most STOREMUX_TOKEN_MAX bytes long.
  */
 #pragma once
 #include <xenevtchn.h>

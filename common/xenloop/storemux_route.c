@@ -141,6 +141,17 @@ static int request_tx_end(struct storemux *mux, struct storemux_client *client)
 	return 0;
 }
 
+/* The protocol has exactly one string here, and no store needs to cope with anything else. */
+static int request_path(struct storemux *mux, struct storemux_client *client)
+{
+	const struct storemux_message *in = &client->in;
+
+	if (memchr(in->body, '\0', in->hdr.len) != in->body + in->hdr.len - 1)
+		return -EINVAL;
+	pass(mux, client);
+	return 0;
+}
+
 /* 0: the client's request is in mux->out. -errno: it is refused. */
 static int route_request(struct storemux *mux, struct storemux_client *client)
 {
@@ -149,6 +160,12 @@ static int route_request(struct storemux *mux, struct storemux_client *client)
 	if (hdr->tx_id && !storemux_table_has_tx(mux->table, owner_of(mux, client), hdr->tx_id))
 		return -ENOENT;
 	switch (hdr->type) {
+	case XS_DIRECTORY:
+	case XS_READ:
+	case XS_GET_PERMS:
+	case XS_MKDIR:
+	case XS_RM:
+		return request_path(mux, client);
 	case XS_RESET_WATCHES: /* would take other clients' watches along */
 		return -EPERM;
 	case XS_WATCH:

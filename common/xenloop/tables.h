@@ -13,11 +13,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define XENLOOP_SLOTS	   256u	 /* domains at a time, dom0 included */
-#define XENLOOP_PORTS	   4096u /* ports of a domain, as Xen's 2-level ABI; port 0 is never used */
-#define XENLOOP_GRANTS	   32768u /* grants of a domain, as 64 grant frames; page N backs gref N */
-#define XENLOOP_PAGE_BYTES 4096u
-#define XENLOOP_RAM_BYTES  ((uint64_t)XENLOOP_GRANTS * XENLOOP_PAGE_BYTES)
+#define XENLOOP_SLOTS	     256u /* domains at a time, dom0 included */
+#define XENLOOP_PORTS	     4096u /* ports of a domain, as Xen's 2-level ABI; port 0 is never used */
+#define XENLOOP_GRANTS	     32768u /* grants of a domain at most; page N backs gref N */
+#define XENLOOP_PAGE_BYTES   4096u
+#define XENLOOP_RAM_BYTES    ((uint64_t)XENLOOP_GRANTS * XENLOOP_PAGE_BYTES)
+#define XENLOOP_PER_FRAME    512u /* grants in a frame of Xen's grant table, version 1 */
+#define XENLOOP_GRANT_FRAMES (XENLOOP_GRANTS / XENLOOP_PER_FRAME)
+
+/* What a domain gets unless it is asked for otherwise: the defaults of xl, Xen and gntalloc. */
+#define XENLOOP_DEFAULT_MAX_PORT     1023u
+#define XENLOOP_DEFAULT_GRANT_FRAMES 64u
+#define XENLOOP_DEFAULT_MAX_SHARED   1024u
 
 /*
  * A port's word: bits 63..32 sequence number of this use of the port, 17..2 pushes under way, 1

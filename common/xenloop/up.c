@@ -7,9 +7,11 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -38,6 +40,19 @@ static void remove_files(const struct instance *instance, bool keep_log)
 	unlink(lock);
 	if (instance->made_dir)
 		rmdir(instance->dir); /* not when somebody else put something there */
+}
+
+/* Keeper and hypervisor were killed together, and nobody could end the programs that exec had
+ * started. The lock file still has the name that marks them. */
+static void end_leftovers(int lock_fd)
+{
+	char prefix[sizeof(((struct instance *)0)->name) + 1];
+	const size_t len = sizeof(prefix) - 2;
+
+	if (pread(lock_fd, prefix, len, 0) != (ssize_t)len)
+		return;
+	memcpy(prefix + len, ".", 2);
+	process_kill_marked(prefix);
 }
 
 static void close_all_but(const int *keep, size_t nr_keep)
@@ -141,6 +156,7 @@ static int make_files(struct instance *instance)
 	char log[PATH_MAX + 8];
 	uint64_t random;
 
+	end_leftovers(instance->lock_fd);
 	instance_clean(instance->dir, false);
 	snprintf(log, sizeof(log), "%s/log", instance->dir);
 	instance->log_fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -149,6 +165,9 @@ static int make_files(struct instance *instance)
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return complain("no random numbers: %s", strerror(errno));
 	snprintf(instance->name, sizeof(instance->name), "%016llx", (unsigned long long)random);
+	ssize_t len = strlen(instance->name);
+	if (pwrite(instance->lock_fd, instance->name, len, 0) != len)
+		return complain("%s/lock: %s", instance->dir, strerror(errno));
 	return EXIT_OK;
 }
 
@@ -167,9 +186,9 @@ static int lock(struct instance *instance)
 	return EXIT_OK;
 }
 
-static int prepare(struct instance *instance, const char *dir)
+static int prepare(struct instance *instance, const char *dir, const char *store)
 {
-	if (instance_find_library(instance->library) || instance_find_store(instance->store))
+	if (instance_find_library(instance->library) || instance_find_store(instance->store, store))
 		return EXIT_FAILED;
 	instance->made_dir = !mkdir(dir, 0700);
 	if (!realpath(dir, instance->dir))
@@ -230,16 +249,28 @@ static pid_t start_keeper(const struct instance *instance, const sigset_t *befor
 	return keeper;
 }
 
+/* --xenstored PATH, or nothing. EXIT_OK, or the exit code. */
+static int parse_up(int argc, char **argv, const char **store)
+{
+	static const struct option options[] = {{"xenstored", required_argument, NULL, 's'}, {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "+", options, NULL)) == 's')
+		*store = optarg;
+	return option == -1 && optind == argc ? EXIT_OK : EXIT_USAGE;
+}
+
 int cmd_up(const char *dir, int argc, char **argv)
 {
 	struct instance instance = {.lock_fd = -1, .log_fd = -1};
+	const char *store = NULL;
 	sigset_t ends, before;
 	pid_t keeper = -1;
 	int starter;
 
-	(void)argv;
-	if (argc != 1)
-		return EXIT_USAGE;
+	int code = parse_up(argc, argv, &store);
+	if (code)
+		return code;
 	/* No end in between: until the keeper is there, nobody would remove the files. */
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
@@ -247,7 +278,7 @@ int cmd_up(const char *dir, int argc, char **argv)
 	sigaddset(&ends, SIGHUP);
 	sigaddset(&ends, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &ends, &before);
-	int code = prepare(&instance, dir);
+	code = prepare(&instance, dir, store);
 	if (!code)
 		keeper = start_keeper(&instance, &before, &starter);
 	sigprocmask(SIG_SETMASK, &before, NULL);
@@ -274,6 +305,12 @@ int cmd_down(const char *dir, int argc, char **argv)
 	int lock_fd _rwy_close = open(lock, O_RDWR | O_CLOEXEC);
 	if (lock_fd < 0)
 		return complain("no instance in %s", absolute);
+	if (!flock(lock_fd, LOCK_EX | LOCK_NB)) { /* all that is left is what was left behind */
+		end_leftovers(lock_fd);
+		instance_clean(absolute, false);
+		unlink(lock);
+		return EXIT_OK;
+	}
 	int sock _rwy_close = client_connect(dir, absolute);
 	if (sock < 0)
 		return EXIT_FAILED;

@@ -87,6 +87,7 @@ garbled "page that is not granted" 'ring|grant' $front/ring-ref 777 $front/event
 # A page that is granted, and a ring at rest: the one of another disk of the same guest.
 dom0 ringway attach bad null:1M --vdev xvdb >/dev/null
 start_guest_disk bad xvdb
+wait_for 10 node_is "$(backend_dir "$bad" 51728)/state" 4 || fail "the other disk does not connect"
 ring=$(domU bad xenstore-read device/vbd/51728/ring-ref0)
 garbled "port that does not exist" 'port|event' $front/ring-ref "$ring" $front/event-channel 999
 
