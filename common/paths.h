@@ -17,8 +17,8 @@
  * JSON document to EOF. "show\n"                    {"version", "pid", "enforce", "processes":
  * [...], "devices": [...]} "show <domid> <devid>\n"    the same with the one device; devices is
  * empty when there is none "verdict <domid> <devid>\n" {"verdict": "granted"|"refused"|"unknown",
- * "reason": string|null}; waits while ringwayd has not judged the device yet, at most 10 s anything
- * else               {"error": "..."} A device: {"domid", "devid", "target", "mode": "r"|"w",
+ * "reason": string|null, "trouble": string|null (why no data process runs)}; waits while ringwayd
+ * has not judged the device yet, at most 10 s anything else               {"error": "..."} A device: {"domid", "devid", "target", "mode": "r"|"w",
  * "phase", "state", "reason": string|null, "capacity_sect", "queues", "ring_pages", "protocol",
  * "engine", "direct": bool, "process": pid|null, "stats": {...}|null}; the members of stats are
  * those of struct ctl_stats (backend/ctl_msg.h), by name.

@@ -91,9 +91,10 @@ static const struct row table[] = {
 	{BACK, IN(READY), AT(PEER), .peer = RING_UP, TO(CONNECTING, Keep, CONNECT)},
 	{BOTH, IN(CONNECTING), AT(CONNECT_DONE), TO(CONNECTED, Connected, NONE)},
 
-	/* Backend: close. A frontend that closes before it connected waits for our 5, too. */
-	{BACK, IN_OFFER | IN(CONNECTING), AT(PEER), .peer = STATE(Closing),
-	 TO(CLOSING, Closing, DISCONNECT)},
+	/* Backend: close. A frontend that closes before it connected waits for our 5, too; its own 5
+	 * may have been followed by a 6 before we looked. */
+	{BACK, IN_OFFER, AT(PEER), .peer = CLOSES, TO(CLOSING, Closing, DISCONNECT)},
+	{BACK, IN(CONNECTING), AT(PEER), .peer = STATE(Closing), TO(CLOSING, Closing, DISCONNECT)},
 	{BACK, IN(CONNECTED), AT(PEER), .peer = STATE(Closing), TO(WAITING, Closing, NONE)},
 	{BACK, IN_USE, AT(PEER), .peer = RING_DOWN, TO(CLOSING, Closing, DISCONNECT)},
 	{BACK, IN(WAITING), AT(PEER), .peer = RING_DOWN, TO(CLOSING, Keep, DISCONNECT)},

@@ -112,6 +112,7 @@ struct rwy_xenbus_step {
  *   PEER 1, 6 or gone while connecting or connected -> write 5, DISCONNECT; then write 6
  *   PEER 5 while connected   -> write 5, WAITING: it may go on using the ring until it writes 6
  *   PEER 5 while offered, ready or connecting -> write 5, DISCONNECT; then write 6
+ *   PEER 6 while offered or ready             -> the same: its 5 went by before we looked
  *   PEER 1 while CLOSED and online -> OFFER, write 2 (a frontend that comes back: reload, kexec)
  *   DISCONNECTED while CLOSING and peer 1 and online -> OFFER, write 2 at once
  *   OWN 5 (libxl: remove)    -> DISCONNECT, then write 6; in CLOSED: write 6; while connected:

@@ -122,7 +122,7 @@ __attribute__((constructor)) static void maybe_play(void)
 
 /* What happened, in order, to one lease and one pool. */
 static struct {
-	int ready, attached, detached, broken, stats, died, all_left;
+	int ready, unready, attached, detached, broken, stats, died, all_left;
 	int err;
 	struct reason why;
 	uint64_t reads;
@@ -135,6 +135,12 @@ static void on_ready(void *ctx)
 {
 	(void)ctx;
 	seen.ready++;
+}
+
+static void on_unready(void *ctx)
+{
+	(void)ctx;
+	seen.unready++;
 }
 
 static void on_attached(struct worker_lease *l, int err, const struct reason *why)
@@ -181,8 +187,16 @@ static void on_all_left(void *ctx)
 	seen.all_left++;
 }
 
-static const struct worker_events events = {on_ready, on_attached, on_detached, on_broken,
-					    on_stats, on_died,	   on_all_left};
+static const struct worker_events events = {
+	.ready = on_ready,
+	.unready = on_unready,
+	.attached = on_attached,
+	.detached = on_detached,
+	.broken = on_broken,
+	.stats = on_stats,
+	.died = on_died,
+	.all_left = on_all_left,
+};
 
 static void start_pool(const char *play, unsigned int nr_processes)
 {
@@ -330,6 +344,21 @@ START_TEST(another_version_is_not_used)
 }
 END_TEST
 
+/* For as long as none is ready: who waits wants to know why. */
+START_TEST(trouble_is_known_until_a_process_is_ready)
+{
+	start_pool("crash", 1);
+	ck_assert_ptr_null(worker_pool_trouble(pool));
+	run_until(&seen.unready, 1);
+	ck_assert_ptr_nonnull(worker_pool_trouble(pool));
+	ck_assert_ptr_nonnull(strstr(worker_pool_trouble(pool)->text, "signal 9"));
+	ck_assert_int_eq(setenv(PLAY_ENV, "well", 1), 0);
+	run_until(&seen.ready, 1);
+	ck_assert_ptr_null(worker_pool_trouble(pool));
+	stop_pool();
+}
+END_TEST
+
 /* Each pause is longer than the one before: 100, 200, 400 ms. */
 START_TEST(restarts_slow_down)
 {
@@ -374,6 +403,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, exit_is_told_from_a_signal);
 	tcase_add_loop_test(tc, nonsense_gets_it_killed, 0, 4);
 	tcase_add_test(tc, another_version_is_not_used);
+	tcase_add_test(tc, trouble_is_known_until_a_process_is_ready);
 	tcase_add_test(tc, restarts_slow_down);
 	tcase_add_test(tc, devices_spread_over_processes);
 	suite_add_tcase(suite, tc);

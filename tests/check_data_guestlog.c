@@ -129,6 +129,24 @@ START_TEST(blkback_leaves_the_line_about_a_broken_ring_to_control)
 }
 END_TEST
 
+/* Nothing else would show that a guest's pages stay mapped, or its port bound. */
+START_TEST(blkback_says_what_it_could_not_give_back)
+{
+	struct guest g;
+
+	catch_lines();
+	guest_init(&g, 0, 1, 1);
+	struct blkback *dev = attach(&g, CTL_ENGINE_FILE);
+
+	world.release_errno = EINVAL;
+	detach(dev);
+	world.release_errno = 0;
+	ck_assert_uint_eq(count_lines(), 2);
+	xenevtchn_unbind(lane->evtchn, g.port + WORLD_PORT_BASE);
+	xengnttab_unmap(lane->gnttab, NULL, 1);
+}
+END_TEST
+
 static Suite *data_guestlog_suite(void)
 {
 	Suite *s = suite_create("data_guestlog");
@@ -144,6 +162,7 @@ static Suite *data_guestlog_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, blkback_gives_no_new_allowance_to_a_frontend_that_comes_back);
 	tcase_add_test(tc, blkback_leaves_the_line_about_a_broken_ring_to_control);
+	tcase_add_test(tc, blkback_says_what_it_could_not_give_back);
 	suite_add_tcase(s, tc);
 	return s;
 }

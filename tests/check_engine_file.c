@@ -273,13 +273,28 @@ static void complete_with(int32_t res)
 	event->fn(event, res, 0);
 }
 
-static struct engine *open_on_fake(void)
+static struct engine *open_with(const struct engine_params *params)
 {
 	struct engine *e;
 
 	memset(&kernel, 0, sizeof(kernel));
-	ck_assert_int_eq(engine_file.open(&fake_host, &(struct engine_params){.fd = 0}, &e), 0);
+	ck_assert_int_eq(engine_file.open(&fake_host, params, &e), 0);
 	return e;
+}
+
+static struct engine *open_on_fake(void)
+{
+	return open_with(&(struct engine_params){.fd = 0});
+}
+
+static int flush_with(struct engine *e, int32_t res)
+{
+	int result = UNFINISHED;
+	struct engine_io io = {.op = ENGINE_FLUSH, .done = done, .owner = &result};
+
+	e->ops->submit(e, &io);
+	complete_with(res);
+	return result;
 }
 
 START_TEST(engine_file_continues_short_transfers)
@@ -329,6 +344,29 @@ START_TEST(engine_file_gives_up_on_endless_eagain)
 	for (int i = 0; i < 1000 && result == UNFINISHED; i++)
 		complete_with(-EAGAIN);
 	ck_assert_int_eq(result, -EAGAIN);
+	e->ops->close(e);
+}
+END_TEST
+
+/* What the kernel could not write is gone, though its next fsync says otherwise. */
+START_TEST(engine_file_fails_all_flushes_after_one_of_the_page_cache)
+{
+	struct engine *e = open_on_fake();
+
+	ck_assert_int_eq(flush_with(e, 0), 0);
+	ck_assert_int_eq(flush_with(e, -ENOSPC), -ENOSPC);
+	ck_assert_int_eq(flush_with(e, 0), -ENOSPC);
+	ck_assert_int_eq(flush_with(e, -EIO), -ENOSPC);
+	e->ops->close(e);
+}
+END_TEST
+
+START_TEST(engine_file_flushes_again_after_one_failed_without_page_cache)
+{
+	struct engine *e = open_with(&(struct engine_params){.fd = 0, .direct = true});
+
+	ck_assert_int_eq(flush_with(e, -EIO), -EIO);
+	ck_assert_int_eq(flush_with(e, 0), 0);
 	e->ops->close(e);
 }
 END_TEST
@@ -433,6 +471,8 @@ static Suite *suite(void)
 	tc = tcase_create("completions");
 	tcase_add_test(tc, engine_file_continues_short_transfers);
 	tcase_add_test(tc, engine_file_gives_up_on_endless_eagain);
+	tcase_add_test(tc, engine_file_fails_all_flushes_after_one_of_the_page_cache);
+	tcase_add_test(tc, engine_file_flushes_again_after_one_failed_without_page_cache);
 	tcase_add_test(tc, engine_file_fails_a_write_that_moves_nothing);
 	tcase_add_test(tc, engine_file_waits_for_room_in_the_ring);
 	suite_add_tcase(s, tc);

@@ -141,6 +141,17 @@ STORY(guest_closes_before_it_connected, BACK, {
 	{E(READY),        0, 1, true, SAYS(READY, 0, NONE)},
 })
 
+/* The one look that we get shows its 6. */
+STORY(guest_closes_before_it_connected_too_quickly_to_be_seen, BACK, {
+	{E(START),        1, 1, true, SAYS(OFFERED, 2, OFFER)},
+	{E(READY),        0, 1, true, SAYS(READY, 0, NONE)},
+	{E(PEER),         0, 6, true, SAYS(CLOSING, 5, DISCONNECT)},
+	{E(DISCONNECTED), 0, 6, true, SAYS(CLOSED, 6, NONE)},
+	{E(PEER),         0, 1, true, SAYS(OFFERED, 2, OFFER)},
+	{E(PEER),         0, 6, true, SAYS(CLOSING, 5, DISCONNECT)},
+	{E(DISCONNECTED), 0, 6, true, SAYS(CLOSED, 6, NONE)},
+})
+
 STORY(domain_dies_while_we_connect, BACK, {
 	{E(START),        1, 3, true, SAYS(OFFERED, 2, OFFER)},
 	{E(READY),        0, 3, true, SAYS(CONNECTING, 0, CONNECT)},
@@ -315,6 +326,7 @@ static Suite *xenbus_stories_suite(void)
 	tcase_add_test(tc, driver_restarts_without_closing);
 	tcase_add_test(tc, guest_closes_while_we_connect);
 	tcase_add_test(tc, guest_closes_before_it_connected);
+	tcase_add_test(tc, guest_closes_before_it_connected_too_quickly_to_be_seen);
 	tcase_add_test(tc, domain_dies_while_we_connect);
 	tcase_add_test(tc, directory_goes_while_we_close);
 	tcase_add_test(tc, device_is_attached_anew_before_we_saw_it_go);

@@ -23,7 +23,7 @@
 #include "ring/ring.h"
 
 #define WORLD_PAGES	512u
-#define WORLD_PORTS	64u
+#define WORLD_PORTS	256u
 #define WORLD_PORT_BASE 7u /* a local port is the remote one plus this */
 #define WORLD_DOMID	5u
 
@@ -33,7 +33,13 @@ static struct {
 	int mapped; /* pages mapped now */
 	int copies; /* calls of grant copy */
 	bool copy_fails;
-	int fd[2]; /* the pipe */
+	int nr_handles;			  /* open now */
+	int evtchn_errno, gnttab_errno;	  /* what opening fails with, or 0 */
+	int pending_errno;		  /* what the next read of an event fails with, or 0 */
+	int release_errno;		  /* what unmap and unbind fail with, or 0 */
+	uint32_t next_port;		  /* what the next bind gives instead, or 0 */
+	struct xentoollog_logger *logger; /* that the handles were opened with */
+	int fd[2];			  /* the pipe */
 	struct {
 		bool bound, masked, pending;
 		uint32_t notified;
@@ -80,8 +86,13 @@ static struct xengntdev_handle the_gnttab;
 
 xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned int flags)
 {
-	(void)logger;
 	(void)flags;
+	if (world.gnttab_errno) {
+		errno = world.gnttab_errno;
+		return NULL;
+	}
+	world.logger = logger;
+	world.nr_handles++;
 	return &the_gnttab;
 }
 
@@ -89,6 +100,7 @@ int xengnttab_close(xengnttab_handle *xgt)
 {
 	(void)xgt;
 	ck_assert_int_eq(world.mapped, 0);
+	world.nr_handles--;
 	return 0;
 }
 
@@ -112,6 +124,10 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count)
 {
 	(void)xgt;
 	(void)start;
+	if (world.release_errno) {
+		errno = world.release_errno;
+		return -1;
+	}
 	world.mapped -= (int)count;
 	return 0;
 }
@@ -164,8 +180,13 @@ static struct xenevtchn_handle the_evtchn;
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int flags)
 {
-	(void)logger;
 	(void)flags;
+	if (world.evtchn_errno) {
+		errno = world.evtchn_errno;
+		return NULL;
+	}
+	world.logger = logger;
+	world.nr_handles++;
 	return &the_evtchn;
 }
 
@@ -174,6 +195,7 @@ int xenevtchn_close(xenevtchn_handle *xce)
 	(void)xce;
 	for (uint32_t i = 0; i < WORLD_PORTS; i++)
 		ck_assert(!world.port[i].bound);
+	world.nr_handles--;
 	return 0;
 }
 
@@ -193,6 +215,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint
 		errno = EINVAL;
 		return -1;
 	}
+	if (world.next_port)
+		return (int)world.next_port;
 	memset(&world.port[local], 0, sizeof(world.port[local]));
 	world.port[local].bound = true;
 	return (int)local;
@@ -201,7 +225,15 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 {
 	(void)xce;
+	if (world.next_port && port == world.next_port) {
+		world.next_port = 0;
+		return 0;
+	}
 	ck_assert(world.port[port].bound);
+	if (world.release_errno) {
+		errno = world.release_errno;
+		return -1;
+	}
 	world.port[port].bound = false;
 	return 0;
 }
@@ -220,6 +252,11 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 	struct pollfd pfd = {.fd = world.fd[0], .events = POLLIN};
 
 	(void)xce;
+	if (world.pending_errno) {
+		errno = world.pending_errno;
+		world.pending_errno = 0;
+		return -1;
+	}
 	ck_assert_msg(poll(&pfd, 1, 0) == 1, "a read that would block");
 	ck_assert_int_eq(read(world.fd[0], &port, sizeof(port)), sizeof(port));
 	world.port[port].pending = false;

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/xenbus.h"
@@ -42,6 +43,13 @@ extern const struct cli_command cmd_show;
 int cli_options_next(int argc, char **argv, const struct option *options);
 /* After the last option: between min and max words are left, or says so and returns -EINVAL. */
 int cli_options_count(int argc, char **argv, int min, int max);
+/*
+ * All of it for a command with no option of its own but --json. 0: *as_json is set, and between min
+ * and max words are behind optind. Otherwise run() ends: 1 after --help was printed, -EINVAL after
+ * saying what is wrong.
+ */
+int cli_options_json(int argc, char **argv, const struct cli_command *command, int min, int max,
+		     bool *as_json);
 /* "--timeout S": whole seconds, 1 to 3600, as nanoseconds; -EINVAL after saying so. */
 int cli_options_seconds(const char *text, uint64_t *ns);
 /* "xvda", ... -> device id; -errno after saying so. */

@@ -57,6 +57,29 @@ int cli_options_count(int argc, char **argv, int min, int max)
 	return -EINVAL;
 }
 
+int cli_options_json(int argc, char **argv, const struct cli_command *command, int min, int max,
+		     bool *as_json)
+{
+	static const struct option known[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	*as_json = false;
+	while ((option = cli_options_next(argc, argv, known)) != -1) {
+		if (option == CLI_OPTION_HELP) {
+			cli_options_print_help(command);
+			return 1;
+		}
+		if (option != 'j')
+			return -EINVAL;
+		*as_json = true;
+	}
+	return cli_options_count(argc, argv, min, max);
+}
+
 int cli_options_seconds(const char *text, uint64_t *ns)
 {
 	uint32_t seconds;

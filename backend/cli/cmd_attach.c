@@ -28,6 +28,13 @@ enum verdict {
 	NO_VERDICT, /* not in time, or ringwayd went away */
 };
 
+/* What ringwayd said; texts are cut to size. */
+struct answer {
+	enum verdict verdict;
+	char reason[RWY_XENBUS_VALUE_BYTES];
+	char trouble[RWY_XENBUS_VALUE_BYTES]; /* why no data process runs; "": one does */
+};
+
 struct attach {
 	struct rwy_xenbus *xb;
 	const struct cmd_attach_options *options;
@@ -131,9 +138,7 @@ static int create(struct attach *attach)
 	return err;
 }
 
-/* reason is cut to size. */
-static int ask(const struct attach *attach, uint64_t deadline_ns, enum verdict *verdict,
-	       char *reason, size_t size)
+static int ask(const struct attach *attach, uint64_t deadline_ns, struct answer *answer)
 {
 	_cli_json json_t *reply = NULL;
 	int fd = cli_query_open();
@@ -146,12 +151,15 @@ static int ask(const struct attach *attach, uint64_t deadline_ns, enum verdict *
 		return err;
 	const char *word = json_string_value(json_object_get(reply, "verdict"));
 	const char *why = json_string_value(json_object_get(reply, "reason"));
-	snprintf(reason, size, "%s", why ? why : "ringwayd gave no reason");
+	const char *trouble = json_string_value(json_object_get(reply, "trouble"));
+	snprintf(answer->reason, sizeof(answer->reason), "%s",
+		 why ? why : "ringwayd gave no reason");
+	snprintf(answer->trouble, sizeof(answer->trouble), "%s", trouble ? trouble : "");
 	if (!word)
 		return -EBADMSG;
-	*verdict = !strcmp(word, "granted")   ? GRANTED
-		   : !strcmp(word, "refused") ? REFUSED
-					      : NO_VERDICT;
+	answer->verdict = !strcmp(word, "granted")   ? GRANTED
+			  : !strcmp(word, "refused") ? REFUSED
+						     : NO_VERDICT;
 	return 0;
 }
 
@@ -166,8 +174,7 @@ static bool is_seen(const struct attach *attach)
 	return state != XenbusStateUnknown && state != XenbusStateInitialising;
 }
 
-static int await_verdict(const struct attach *attach, enum verdict *verdict, char *reason,
-			 size_t size)
+static int await_verdict(const struct attach *attach, struct answer *answer)
 {
 	uint64_t deadline_ns = cli_wait_now_ns() + attach->options->timeout_ns;
 	char path[RWY_XENBUS_PATH_BYTES];
@@ -176,10 +183,10 @@ static int await_verdict(const struct attach *attach, enum verdict *verdict, cha
 	snprintf(path, sizeof(path), RWY_XS_BACKEND_VBD_DEVICE, attach->disk.domid,
 		 attach->disk.devid);
 	int err = cli_wait_open(&wait, attach->xb, deadline_ns, path);
-	while (!err && *verdict == NO_VERDICT) {
+	while (!err && answer->verdict == NO_VERDICT) {
 		err = cli_wait_next(&wait);
 		if (!err && is_seen(attach))
-			err = ask(attach, deadline_ns, verdict, reason, size);
+			err = ask(attach, deadline_ns, answer);
 	}
 	cli_wait_close(&wait);
 	return err;
@@ -218,18 +225,22 @@ static void print_attached(const struct attach *attach, const char *verb)
 
 static int judge(const struct attach *attach)
 {
-	enum verdict verdict = NO_VERDICT;
-	char reason[RWY_XENBUS_VALUE_BYTES];
-	int err = await_verdict(attach, &verdict, reason, sizeof(reason));
+	struct answer answer = {.verdict = NO_VERDICT};
+	int err = await_verdict(attach, &answer);
 
-	if (!err && verdict == GRANTED) {
+	if (!err && answer.verdict == GRANTED) {
 		print_attached(attach, "attached");
+		if (answer.trouble[0])
+			rwy_warn("%s of %s: not served yet, for no data process runs: %s; see "
+				 "journalctl -u ringwayd",
+				 attach->vdev, attach->options->domain, answer.trouble);
 		return CLI_OK;
 	}
 	if (err)
 		say_no_verdict(attach, err);
 	else
-		rwy_error("%s of %s: refused: %s", attach->vdev, attach->options->domain, reason);
+		rwy_error("%s of %s: refused: %s", attach->vdev, attach->options->domain,
+			  answer.reason);
 	take_back(attach);
 	return CLI_FAILED;
 }

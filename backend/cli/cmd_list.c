@@ -109,26 +109,11 @@ static int list(const char *dom, bool as_json)
 
 static int run(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	bool as_json = false;
-	int option;
+	bool as_json;
+	int rc = cli_options_json(argc, argv, &cmd_list, 0, 1, &as_json);
 
-	while ((option = cli_options_next(argc, argv, known)) != -1) {
-		if (option == 'j') {
-			as_json = true;
-		} else if (option == CLI_OPTION_HELP) {
-			cli_options_print_help(&cmd_list);
-			return CLI_OK;
-		} else {
-			return CLI_USAGE;
-		}
-	}
-	if (cli_options_count(argc, argv, 0, 1))
-		return CLI_USAGE;
+	if (rc)
+		return rc > 0 ? CLI_OK : CLI_USAGE;
 	return list(argv[optind], as_json);
 }
 

@@ -265,10 +265,13 @@ static void peer_delay_is_over(void *ctx)
 
 static int watch_peer(struct device *dev)
 {
-	int err = rwy_loop_add_timer(dev->control->loop, peer_delay_is_over, dev, &dev->peer_timer);
+	if (!dev->peer_timer) {
+		int err = rwy_loop_add_timer(dev->control->loop, peer_delay_is_over, dev,
+					     &dev->peer_timer);
 
-	if (err)
-		return err;
+		if (err)
+			return err;
+	}
 	return rwy_xenbus_add_watch(dev->dir.xb, peer_changed, dev, &dev->peer_watch, "%s/state",
 				    dev->dir.frontend);
 }

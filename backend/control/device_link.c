@@ -42,7 +42,20 @@ static void send_attach(struct device *dev)
 	worker_attach(&dev->lease, &msg, dev->target.fd);
 }
 
-/* Why there is no data process is worker.c's to log; here it is only shown who waits for one. */
+/* Complain only about processes that fail: one that is just being started will be there at once. */
+static void say_waiting(struct device *dev)
+{
+	const struct reason *trouble = worker_pool_trouble(dev->control->pool);
+	struct reason why;
+
+	reason_set(&why, 0, "waiting for a data process to get ready%s%s; see ringwayd's log",
+		   trouble ? ": " : "", trouble ? trouble->text : "");
+	if (trouble)
+		device_complain(dev, &why);
+	else
+		dev->why = why;
+}
+
 static void attach_or_wait(struct device *dev)
 {
 	if (!worker_take(dev->control->pool, &dev->lease)) {
@@ -50,7 +63,7 @@ static void attach_or_wait(struct device *dev)
 		return;
 	}
 	dev->link = LINK_WAITING;
-	reason_set(&dev->why, 0, "waiting for a data process to get ready; see ringwayd's log");
+	say_waiting(dev);
 }
 
 static int parse(struct device *dev, struct frontend *frontend, struct reason *why)
@@ -150,6 +163,18 @@ void device_link_ready(void *ctx)
 	{
 		if (dev->link == LINK_WAITING)
 			attach_or_wait(dev);
+	}
+}
+
+void device_link_unready(void *ctx)
+{
+	struct control *control = ctx;
+	struct device *dev;
+
+	TAILQ_FOREACH(dev, &control->devices, all_link)
+	{
+		if (dev->link == LINK_WAITING)
+			say_waiting(dev);
 	}
 }
 

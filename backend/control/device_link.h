@@ -8,6 +8,7 @@
 
 /* What main.c gives to worker_pool_create, with the struct control as ctx; all_left is main.c's. */
 void device_link_ready(void *control);
+void device_link_unready(void *control);
 void device_link_attached(struct worker_lease *lease, int err, const struct reason *why);
 void device_link_detached(struct worker_lease *lease, int err, const struct reason *why);
 void device_link_broken(struct worker_lease *lease, int err, const struct reason *why);

@@ -38,6 +38,7 @@ static void on_all_left(void *ctx)
 
 static const struct worker_events worker_events = {
 	.ready = on_worker_ready,
+	.unready = device_link_unready,
 	.attached = device_link_attached,
 	.detached = device_link_detached,
 	.broken = device_link_broken,

@@ -187,27 +187,55 @@ static int add_level(struct judgement *j, const char *kind, const char *which)
 	return 0;
 }
 
+/* Its length; 0: there is none; -errno with the reason. */
+static int read_domain_node(struct judgement *j, xs_transaction_t tx, const char *node, char *value,
+			    size_t size)
+{
+	int len = rwy_xenbus_read(j->policy->xb, tx, value, size, RWY_XS_DOMAIN "/%s", j->domid,
+				  node);
+
+	if (len >= 0 || len == -ENOENT)
+		return len < 0 ? 0 : len;
+	return reason_set(j->why, len, "policy: can't read the %s of VM %u: %s", node, j->domid,
+			  strerror(-len));
+}
+
+static int add_uuid_level(struct judgement *j, xs_transaction_t tx)
+{
+	char value[RWY_XENBUS_VALUE_BYTES];
+	int len = read_domain_node(j, tx, "vm", value, sizeof(value));
+	const char *slash = len > 0 ? strrchr(value, '/') : NULL;
+
+	if (len < 0 || !slash || !is_node_name(slash + 1) || !add_level(j, "uuid/", slash + 1))
+		return len < 0 ? len : 0;
+	return reason_set(j->why, -ENAMETOOLONG, "policy: the uuid of VM %u is too long for rules",
+			  j->domid);
+}
+
+static int add_name_level(struct judgement *j, xs_transaction_t tx)
+{
+	char value[RWY_XENBUS_VALUE_BYTES];
+	int len = read_domain_node(j, tx, "name", value, sizeof(value));
+
+	if (len <= 0 || !is_node_name(value) || !add_level(j, "name/", value))
+		return len < 0 ? len : 0;
+	return reason_set(j->why, -ENAMETOOLONG,
+			  "policy: the name of VM %u is too long for rules; rename it", j->domid);
+}
+
 /* Most specific first. `name` and `vm` are the toolstack's; a domain without them just has fewer
- * levels. -ENAMETOOLONG: rules may be there that can't be found. */
+ * levels. -errno with the reason: rules may be there that can't be found. */
 static int name_levels(struct judgement *j, xs_transaction_t tx)
 {
-	struct rwy_xenbus *xb = j->policy->xb;
-	char value[RWY_XENBUS_VALUE_BYTES], number[16];
-	int err = 0;
+	char number[16];
 
 	snprintf(number, sizeof(number), "%u", j->domid);
 	add_level(j, "domid/", number);
-	if (rwy_xenbus_read(xb, tx, value, sizeof(value), RWY_XS_DOMAIN "/vm", j->domid) > 0) {
-		const char *slash = strrchr(value, '/');
+	int uuid_err = add_uuid_level(j, tx);
+	int name_err = add_name_level(j, tx);
 
-		if (slash && is_node_name(slash + 1))
-			err = add_level(j, "uuid/", slash + 1);
-	}
-	if (rwy_xenbus_read(xb, tx, value, sizeof(value), RWY_XS_DOMAIN "/name", j->domid) > 0 &&
-	    is_node_name(value) && add_level(j, "name/", value))
-		err = -ENAMETOOLONG;
 	add_level(j, "default", "");
-	return err;
+	return uuid_err ? uuid_err : name_err;
 }
 
 static void drop_levels(struct judgement *j)
@@ -280,10 +308,9 @@ static int judge(struct judgement *j, xs_transaction_t tx)
 		return enforce;
 
 	/* Rules are read even when not enforced: a garbled one must never wait to be noticed. */
-	if (name_levels(j, tx) && enforce)
-		return reason_set(j->why, -ENAMETOOLONG,
-				  "policy: the name of VM %u is too long for rules; rename it",
-				  j->domid);
+	err = name_levels(j, tx);
+	if (err && enforce)
+		return err;
 	for (unsigned int i = 0; i < j->nr_levels; i++) {
 		err = read_level(xb, tx, &j->levels[i], j->why);
 		if (err)

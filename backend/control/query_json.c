@@ -119,11 +119,13 @@ json_t *query_json_verdict(const struct device *dev)
 		[VERDICT_REFUSED] = "refused",
 	};
 	enum device_verdict verdict = dev ? dev->verdict : VERDICT_UNKNOWN;
+	const struct reason *trouble = dev ? worker_pool_trouble(dev->control->pool) : NULL;
 
-	return json_pack("{s:s, s:o}", "verdict", words[verdict], "reason",
+	return json_pack("{s:s, s:o, s:o}", "verdict", words[verdict], "reason",
 			 verdict == VERDICT_GRANTED ? json_null()
 			 : dev			    ? text(dev->why.text)
-						    : text("no such device of ringwayd's"));
+						    : text("no such device of ringwayd's"),
+			 "trouble", text(trouble ? trouble->text : NULL));
 }
 
 json_t *query_json_error(const char *what)

@@ -8,13 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/*
- * xenstore readers and terminals take bytes as they come; bytes over 127 are left for UTF-8 paths.
- */
-static void replace_control_bytes(char *text)
+/* xenstore readers and terminals take bytes as they come; over 127 are control bytes, too. */
+static void replace_unprintable(char *text)
 {
 	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f)
+		if (*c < 0x20 || *c > 0x7e)
 			*c = '?';
 	}
 }
@@ -26,7 +24,7 @@ int reason_set(struct reason *why, int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(why->text, sizeof(why->text), fmt, args);
 	va_end(args);
-	replace_control_bytes(why->text);
+	replace_unprintable(why->text);
 	return err;
 }
 
@@ -38,5 +36,5 @@ void reason_copy(struct reason *why, const char *text, unsigned long len)
 		n = sizeof(why->text) - 1;
 	memcpy(why->text, text, n);
 	why->text[n] = '\0';
-	replace_control_bytes(why->text);
+	replace_unprintable(why->text);
 }

@@ -2,14 +2,15 @@
 /*
  * Why something was refused or failed, in plain words: what is wrong, with which thing, and what to
  * do about it. Ends up in xenstore's `error` node, the log and `ringway show`. May quote what a
- * guest or a data process said, so control bytes are replaced here, once. Used by all of control.
+ * guest or a data process said, so all but printable ASCII is replaced here, once. Used by all of
+ * control.
  */
 #pragma once
 
 #define REASON_BYTES 768
 
 struct reason {
-	char text[REASON_BYTES]; /* NUL-terminated, no control bytes, cut when too long; "": none */
+	char text[REASON_BYTES]; /* NUL-terminated, printable ASCII, cut when too long; "": none */
 };
 
 /*

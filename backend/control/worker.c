@@ -64,6 +64,7 @@ struct worker_pool {
 	bool leaving;
 	uint32_t last_id;
 	unsigned int nr_workers;
+	struct reason trouble; /* what became of the last that failed; "": none has */
 	struct worker workers[];
 };
 
@@ -233,6 +234,20 @@ static void pause_worker(struct worker *w)
 	rwy_loop_arm_timer(w->timer, now + w->pause_ns);
 }
 
+static void start_again(struct worker *w)
+{
+	struct worker_pool *pool = w->pool;
+	int err = start(w);
+
+	w->nr_restarts++;
+	if (!err)
+		return;
+	reason_set(&pool->trouble, 0, "can't start %s: %s", pool->config.binary, strerror(-err));
+	rwy_log_limited(&w->log, w->started_ns, RWY_LOG_ERROR, "%s", pool->trouble.text);
+	pause_worker(w);
+	pool->events->unready(pool->ctx);
+}
+
 static void on_timer(void *ctx)
 {
 	struct worker *w = ctx;
@@ -243,14 +258,7 @@ static void on_timer(void *ctx)
 		rwy_warn("data process %d does not leave; it is killed", (int)w->pid);
 		kill_worker(w);
 	} else if (w->state == WORKER_PAUSING) {
-		int err = start(w);
-
-		w->nr_restarts++;
-		if (!err)
-			return;
-		rwy_log_limited(&w->log, w->started_ns, RWY_LOG_ERROR, "can't start %s: %s",
-				w->pool->config.binary, strerror(-err));
-		pause_worker(w);
+		start_again(w);
 	}
 }
 
@@ -307,9 +315,11 @@ static void on_exit_seen(void *ctx, uint32_t epoll_events)
 	w->pidfd = -1;
 	channel_destroy(w->channel);
 	w->channel = NULL;
-	if (!expected)
+	if (!expected) {
 		rwy_log_limited(&w->log, rwy_loop_now_ns(pool->loop), RWY_LOG_ERROR,
 				"%s; devices in it: %u", why.text, w->nr_leases);
+		pool->trouble = why;
+	}
 	w->pid = 0;
 	rwy_loop_disarm_timer(w->timer);
 	if (pool->leaving)
@@ -317,6 +327,7 @@ static void on_exit_seen(void *ctx, uint32_t epoll_events)
 	else
 		pause_worker(w);
 	end_leases(w, &why);
+	pool->events->unready(pool->ctx);
 	if (pool->leaving && all_left(pool))
 		pool->events->all_left(pool->ctx);
 }
@@ -389,7 +400,7 @@ void worker_pool_leave(struct worker_pool *pool)
 		pool->events->all_left(pool->ctx);
 }
 
-int worker_take(struct worker_pool *pool, struct worker_lease *lease)
+static struct worker *least_loaded(struct worker_pool *pool)
 {
 	struct worker *best = NULL;
 
@@ -399,6 +410,18 @@ int worker_take(struct worker_pool *pool, struct worker_lease *lease)
 		if (w->state == WORKER_READY && (!best || w->nr_leases < best->nr_leases))
 			best = w;
 	}
+	return best;
+}
+
+const struct reason *worker_pool_trouble(struct worker_pool *pool)
+{
+	return pool->trouble.text[0] && !least_loaded(pool) ? &pool->trouble : NULL;
+}
+
+int worker_take(struct worker_pool *pool, struct worker_lease *lease)
+{
+	struct worker *best = least_loaded(pool);
+
 	if (!best)
 		return -EAGAIN;
 

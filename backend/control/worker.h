@@ -27,7 +27,8 @@ struct worker_lease {
 
 /* None of these may destroy the pool; all may take, use and drop leases. why: "" when err is 0. */
 struct worker_events {
-	void (*ready)(void *ctx); /* one more process takes devices */
+	void (*ready)(void *ctx);   /* one more process takes devices */
+	void (*unready)(void *ctx); /* one ended or can't be started; see worker_pool_trouble */
 	void (*attached)(struct worker_lease *lease, int err, const struct reason *why);
 	void (*detached)(struct worker_lease *lease, int err, const struct reason *why);
 	void (*broken)(struct worker_lease *lease, int err, const struct reason *why);
@@ -57,6 +58,8 @@ void worker_pool_leave(struct worker_pool *pool);
 
 /* The least loaded process that is ready. -EAGAIN: none is; `ready` will be called. */
 int worker_take(struct worker_pool *pool, struct worker_lease *lease);
+/* Why none is ready: what became of the last that failed. NULL: one is, or none has failed yet. */
+const struct reason *worker_pool_trouble(struct worker_pool *pool);
 /* Ends a lease whose device is not attached (any more). A lease not held is fine. */
 void worker_drop(struct worker_lease *lease);
 

@@ -90,7 +90,9 @@ int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
 	dev->owner_ctx = owner_ctx;
 	what = "cannot open the engine";
 	err = engine_of(msg->engine)
-		      ->open(&lane->uring.host, &(struct engine_params){.fd = fd}, &dev->engine);
+		      ->open(&lane->uring.host,
+			     &(struct engine_params){.fd = fd, .direct = msg->flags & CTL_DIRECT},
+			     &dev->engine);
 	if (err)
 		goto err_free;
 	err = blkqueue_start(&dev->queue, dev,

@@ -250,12 +250,21 @@ static void answer(struct blkqueue *q)
 		lane_notify(q->dev->lane, &q->task);
 }
 
+/* A ring that stays mapped is the guest's page that it does not get back: nothing else shows it. */
+static void unmap_ring(struct blkqueue *q)
+{
+	if (xengnttab_unmap(q->dev->lane->gnttab, q->ring_pages, q->nr_ring_pages))
+		log_guest(q, RWY_LOG_ERROR, "its ring can't be unmapped: %s", strerror(errno));
+}
+
 static void release(struct blkqueue *q)
 {
-	struct lane *lane = q->dev->lane;
+	int err = lane_unbind(q->dev->lane, &q->task);
 
-	lane_unbind(lane, &q->task);
-	xengnttab_unmap(lane->gnttab, q->ring_pages, q->nr_ring_pages);
+	if (err)
+		log_guest(q, RWY_LOG_ERROR, "its event channel can't be closed: %s",
+			  strerror(-err));
+	unmap_ring(q);
 	request_set_fini(&q->tags);
 }
 
@@ -346,7 +355,7 @@ int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueu
 err_fini_tags:
 	request_set_fini(&q->tags);
 err_unmap:
-	xengnttab_unmap(dev->lane->gnttab, q->ring_pages, q->nr_ring_pages);
+	unmap_ring(q);
 	return err;
 }
 

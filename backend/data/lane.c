@@ -110,11 +110,13 @@ int lane_bind(struct lane *lane, struct lane_task *task, uint32_t domid, evtchn_
 	return 0;
 }
 
-void lane_unbind(struct lane *lane, struct lane_task *task)
+int lane_unbind(struct lane *lane, struct lane_task *task)
 {
 	move(lane, task, LANE_ASLEEP);
 	lane->by_port[task->port] = NULL;
-	xenevtchn_unbind(lane->evtchn, task->port);
+	if (xenevtchn_unbind(lane->evtchn, task->port))
+		return errno ? -errno : -EIO;
+	return 0;
 }
 
 /*

@@ -112,10 +112,10 @@ int lane_round(struct lane *lane, bool wait);
 
 /*
  * Bind the task's port to a frontend's, runnable from now on. -errno: nothing happened. Unbind: the
- * task is in no list afterwards.
+ * task is in no list afterwards, also when -errno says that the port is still bound.
  */
 int lane_bind(struct lane *lane, struct lane_task *task, uint32_t domid, evtchn_port_t remote_port);
-void lane_unbind(struct lane *lane, struct lane_task *task);
+int lane_unbind(struct lane *lane, struct lane_task *task);
 void lane_notify(struct lane *lane, struct lane_task *task);
 /* Give the task a turn in this round or the next. */
 void lane_wake(struct lane *lane, struct lane_task *task);

@@ -45,7 +45,9 @@ struct engine_host {
 enum engine_op {
 	ENGINE_READ,
 	ENGINE_WRITE,
-	ENGINE_FLUSH, /* everything completed before this is on stable storage when it is done */
+	/* Everything completed before this is on stable storage when it is done. Once one has
+	 * failed, all others fail too, unless the engine knows that nothing was lost. */
+	ENGINE_FLUSH,
 };
 
 /*
@@ -67,7 +69,8 @@ struct engine_io {
 };
 
 struct engine_params {
-	int fd; /* the open target, or -1 */
+	int fd;	     /* the open target, or -1 */
+	bool direct; /* the fd is O_DIRECT: what was written is not in the page cache */
 };
 
 /* What every engine begins with. */

@@ -16,6 +16,8 @@
 struct file {
 	struct engine engine;
 	int slot;
+	bool direct;
+	int32_t lost; /* what the first flush of the page cache that failed has failed with, or 0 */
 };
 
 static void complete(struct engine_event *event, int32_t res, uint32_t flags);
@@ -82,6 +84,18 @@ static bool advance(struct engine_io *io, size_t bytes)
 	return true;
 }
 
+/*
+ * The kernel reports a page that it could not write to one fsync, then takes the page for clean or
+ * drops it: the next fsync would succeed over a hole in what it is to cover. Without the page cache
+ * the write itself has failed.
+ */
+static int32_t flushed(struct file *file, int32_t result)
+{
+	if (!file->direct && !file->lost)
+		file->lost = result;
+	return file->lost ? file->lost : result;
+}
+
 static void complete(struct engine_event *event, int32_t res, uint32_t flags)
 {
 	struct engine_io *io = (struct engine_io *)event;
@@ -89,7 +103,9 @@ static void complete(struct engine_event *event, int32_t res, uint32_t flags)
 	(void)flags;
 	if ((res == -EINTR || res == -EAGAIN) && ++io->tries < MAX_TRIES) {
 		issue(io);
-	} else if (res < 0 || io->op == ENGINE_FLUSH) {
+	} else if (io->op == ENGINE_FLUSH) {
+		finish(io, flushed((struct file *)io->engine, res));
+	} else if (res < 0) {
 		finish(io, res);
 	} else if (res == 0) {
 		/* The file ends here although the device does not: it was cut. The rest of the
@@ -119,6 +135,7 @@ static int open_file(struct engine_host *host, const struct engine_params *param
 		return -ENOMEM;
 	file->engine.ops = &engine_file;
 	file->engine.host = host;
+	file->direct = params->direct;
 	file->slot = host->add_file(host, params->fd);
 	if (file->slot < 0) {
 		int err = file->slot;

@@ -54,8 +54,8 @@ struct rwy_vbd_options {
 	 * One that dies and leaves its state at Connected looks like a slow one: requests wait
 	 * without limit until the toolstack does one or the other, or the disk is closed. */
 	uint32_t reconnect_timeout_ms;
-	/* Ring pages, if the backend allows so many: a power of two, at most 16. Default 4 (128
-	 * requests in flight). */
+	/* Ring pages, if the backend allows so many: at most 16, rounded down to a power of two.
+	 * Default 4 (128 requests in flight). */
 	uint32_t max_ring_pages;
 	/* Pages granted for data: 11 to 4096; fewer when the system grants no more. Default 352 (32
 	 * requests of 44 KiB; gntalloc's own limit is 1024 for all programs). */

@@ -48,6 +48,14 @@ dom0 xenstore-write "$policy/domid/$guest1/vbd/allow/0" "maybe $work/*"
 refused guest1 "$work/other/c.img" r 'maybe' # what does not parse denies, and says so
 dom0 xenstore-rm "$policy/domid/$guest1"
 
+# A name that can't be read is not one without rules: the default's must not take their place.
+dom0 xenstore-write $policy/default/vbd/allow/0 "rw $work/other/*"
+granted guest2 "$work/other/c.img" w
+dom0 xenstore-write "/local/domain/$guest1/name" "$(printf '%1100s' '' | tr ' ' x)"
+refused "$guest1" "$work/other/c.img" r "can't read the name"
+dom0 xenstore-write "/local/domain/$guest1/name" guest1
+dom0 xenstore-rm $policy/default
+
 dom0 xenstore-chmod $policy/name/guest1 n0 "w$guest1"
 refused guest1 "$work/allowed/a.img" w 'write' # a tree that a guest may write is no policy
 stop_ringwayd

@@ -18,7 +18,14 @@ data_pid=$(pgrep -P "$control_pid")
 go_on() {
 	kill -CONT "$control_pid" "$data_pid" 2>/dev/null || :
 }
-trap 'go_on; clean_up' EXIT
+# Stopped processes can't be ended; the exit code must reach clean_up.
+give_up_waiting() {
+	local rc=$?
+	set +e
+	go_on
+	return $rc
+}
+trap 'give_up_waiting; clean_up' EXIT
 
 is_connecting() {
 	[ "$(dom0 ringway show guest1 xvda --json | jq -r .phase)" = connecting ]

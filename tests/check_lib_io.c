@@ -1,286 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * libringway without Xen: its pure parts (features, pool, parts), and the request engine against a
- * backend of the test's own on the same ring pages. Grants are numbers that the backend here knows
- * to map; the handshake is tested end to end (tests/e2e).
+ * libringway's request engine against a backend of the test's own on the same ring pages. Grants
+ * are numbers (lib_grants.h) that the backend here knows to map; the handshake has suites of its
+ * own (check_vbd_life.c) and is tested end to end.
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "frontend/user/lib_io.h"
-#include "tests/check_main.h"
+#include "tests/lib_grants.h"
 
-#define FIRST_GREF    1000u
 #define CAPACITY_SECT 8192u /* 4 MiB */
 #define MAX_REQUESTS  512u
-
-/* --- grants that cost nothing, and may run out */
-
-static uint32_t grant_limit;
-static int shares, unshares;
-
-void *xengntshr_share_pages(xengntshr_handle *xgs, uint32_t domid, int count, uint32_t *refs,
-			    int writable)
-{
-	uint8_t *pages;
-
-	(void)xgs;
-	(void)domid;
-	ck_assert_int_eq(writable, 1);
-	if ((uint32_t)count > grant_limit) {
-		errno = ENOSPC;
-		return NULL;
-	}
-	pages = aligned_alloc(4096, (size_t)count * 4096);
-	memset(pages, 0xa5, (size_t)count * 4096);
-	for (int i = 0; i < count; i++)
-		refs[i] = FIRST_GREF + (uint32_t)i;
-	shares++;
-	return pages;
-}
-
-int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count)
-{
-	(void)xgs;
-	(void)count;
-	free(start_address);
-	unshares++;
-	return 0;
-}
-
-/* --- features */
-
-struct fake_node {
-	const char *name;
-	uint64_t value;
-	int err;
-};
-
-static const struct fake_node *fake_nodes;
-
-static int get_fake(void *ctx, const char *name, uint64_t min, uint64_t max, uint64_t *out)
-{
-	const struct fake_node *node;
-
-	(void)ctx;
-	for (node = fake_nodes; node->name; node++) {
-		if (strcmp(node->name, name) != 0)
-			continue;
-		if (node->err)
-			return node->err;
-		if (node->value < min || node->value > max)
-			return -ERANGE;
-		*out = node->value;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-START_TEST(features_have_defaults)
-{
-	static const struct fake_node nodes[] = {{"sectors", 2048, 0}, {NULL, 0, 0}};
-	struct rwy_blk_limits limits;
-	struct lib_features f;
-	const char *bad;
-
-	fake_nodes = nodes;
-	ck_assert_int_eq(lib_features_read(&f, get_fake, NULL, &bad), 0);
-	ck_assert_uint_eq(f.capacity_sect, 2048);
-	ck_assert_uint_eq(f.sector_bytes, 512);
-	ck_assert_uint_eq(f.physical_sector_bytes, 512);
-	ck_assert(!f.read_only && !f.cdrom && !f.removable && !f.flush && !f.barrier);
-	lib_features_limits(&f, &limits);
-	ck_assert_uint_eq(limits.capacity_sect, 2048);
-	ck_assert(!limits.discard && !limits.indirect_segs);
-}
-END_TEST
-
-START_TEST(features_are_read)
-{
-	static const struct fake_node nodes[] = {
-		{"sectors", 8, 0},
-		{"sector-size", 4096, 0},
-		{"physical-sector-size", 16384, 0},
-		{"info", VDISK_READONLY | VDISK_REMOVABLE | 0x100, 0},
-		{"feature-flush-cache", 1, 0},
-		{"feature-barrier", 7, 0},
-		{NULL, 0, 0},
-	};
-	struct lib_features f;
-	const char *bad;
-
-	fake_nodes = nodes;
-	ck_assert_int_eq(lib_features_read(&f, get_fake, NULL, &bad), 0);
-	ck_assert_uint_eq(f.sector_bytes, 4096);
-	ck_assert_uint_eq(f.physical_sector_bytes, 16384);
-	ck_assert(f.read_only && f.removable && !f.cdrom && f.flush);
-	ck_assert_msg(!f.barrier, "a senseless feature node is no offer");
-}
-END_TEST
-
-struct bad_feature {
-	struct fake_node nodes[3];
-	const char *bad;
-	int err;
-};
-
-static const struct bad_feature bad_features[] = {
-	{{{NULL, 0, 0}}, "sectors", -ENOENT},
-	{{{"sectors", UINT64_MAX, 0}}, "sectors", -EPROTO},
-	{{{"sectors", RWY_BLK_MAX_CAPACITY_SECT + 1, 0}}, "sectors", -EPROTO},
-	{{{"sectors", 0, -EINVAL}}, "sectors", -EPROTO},
-	{{{"sectors", 8, 0}, {"sector-size", 0, 0}}, "sector-size", -EPROTO},
-	{{{"sectors", 8, 0}, {"sector-size", 513, 0}}, "sector-size", -EPROTO},
-	{{{"sectors", 8, 0}, {"sector-size", 8192, 0}}, "sector-size", -EPROTO},
-	{{{"sectors", 8, 0}, {"sector-size", 0, -EINVAL}}, "sector-size", -EPROTO},
-	{{{"sectors", 8, 0}, {"physical-sector-size", 511, 0}}, "physical-sector-size", -EPROTO},
-	{{{"sectors", 8, 0}, {"physical-sector-size", 1 << 21, 0}},
-	 "physical-sector-size",
-	 -EPROTO},
-	{{{"sectors", 8, 0}, {"info", 1ull << 32, 0}}, "info", -EPROTO},
-};
-
-START_TEST(senseless_features_are_refused_by_name)
-{
-	const struct bad_feature *row = &bad_features[_i];
-	struct lib_features f;
-	const char *bad = NULL;
-
-	fake_nodes = row->nodes;
-	ck_assert_int_eq(lib_features_read(&f, get_fake, NULL, &bad), row->err);
-	ck_assert_str_eq(bad, row->bad);
-}
-END_TEST
-
-/* --- pool */
-
-START_TEST(pool_is_zeroed_and_hands_out_each_page_once)
-{
-	struct lib_pool pool;
-	uint16_t page[64];
-	bool seen[64] = {false};
-	uint32_t i, round;
-
-	grant_limit = 64;
-	ck_assert_int_eq(lib_pool_share(&pool, NULL, 0, 64), 0);
-	for (i = 0; i < 64 * 4096; i++)
-		ck_assert_uint_eq(pool.pages[i], 0);
-	for (round = 0; round < 2; round++) {
-		memset(seen, 0, sizeof(seen));
-		ck_assert_int_eq(lib_pool_take(&pool, 60, page), 0);
-		ck_assert_int_eq(lib_pool_take(&pool, 5, page + 60), -ENOSPC);
-		ck_assert_int_eq(lib_pool_take(&pool, 4, page + 60), 0);
-		for (i = 0; i < 64; i++) {
-			ck_assert_uint_lt(page[i], 64);
-			ck_assert(!seen[page[i]]);
-			seen[page[i]] = true;
-		}
-		lib_pool_give(&pool, 64, page);
-	}
-	lib_pool_unshare(&pool, NULL);
-	ck_assert_int_eq(unshares, shares);
-	lib_pool_unshare(&pool, NULL);
-	ck_assert_int_eq(unshares, shares);
-}
-END_TEST
-
-struct pool_limit {
-	uint32_t want, limit, got;
-};
-
-static const struct pool_limit pool_limits[] = {
-	{352, 352, 352}, {352, 351, 176}, {352, 12, 11}, {352, 11, 11},	     {352, 10, 0},
-	{11, 11, 11},	 {11, 5, 0},	  {21, 20, 11},	 {4096, 4095, 2048},
-};
-
-START_TEST(pool_takes_what_the_system_grants)
-{
-	const struct pool_limit *row = &pool_limits[_i];
-	struct lib_pool pool;
-
-	grant_limit = row->limit;
-	ck_assert_int_eq(lib_pool_share(&pool, NULL, 0, row->want), row->got ? 0 : -ENOSPC);
-	ck_assert_uint_eq(pool.nr, row->got);
-	ck_assert_uint_eq(pool.nr_free, row->got);
-	lib_pool_unshare(&pool, NULL);
-}
-END_TEST
-
-/* --- parts */
-
-struct cut {
-	size_t len;
-	uint32_t parts, last_bytes, last_pages, last_sect;
-};
-
-static const struct cut cuts[] = {
-	{512, 1, 512, 1, 0},
-	{4096, 1, 4096, 1, 7},
-	{4608, 1, 4608, 2, 0},
-	{11 * 4096, 1, 11 * 4096, 11, 7},
-	{11 * 4096 + 512, 2, 512, 1, 0},
-	{1 << 20, 24, (1 << 20) - 23 * 11 * 4096, 3, 7},
-};
-
-START_TEST(requests_are_cut_into_parts_of_eleven_pages)
-{
-	const struct cut *row = &cuts[_i];
-	struct rwy_vbd_io user_io = {.op = RWY_VBD_READ, .len = row->len, .offset = 1024};
-	struct rwy_blkfront_request request;
-	struct lib_part part = {0};
-	struct lib_pool pool;
-	uint64_t next_sector = 2;
-	uint32_t parts = 0;
-
-	grant_limit = 16;
-	ck_assert_int_eq(lib_pool_share(&pool, NULL, 0, 16), 0);
-	while (lib_part_left(&user_io)) {
-		lib_part_cut(&part, &user_io);
-		ck_assert_int_eq(lib_pool_take(&pool, part.nr_pages, part.page), 0);
-		lib_part_request(&part, &pool, RWY_BLK_OP_FLUSH, &request);
-		ck_assert_int_eq(request.op, RWY_BLK_OP_READ);
-		ck_assert_uint_eq(request.sector, next_sector);
-		ck_assert_uint_eq(request.nr_segs, part.nr_pages);
-		for (uint32_t i = 0; i < part.nr_pages; i++) {
-			ck_assert_uint_eq(request.seg[i].first_sect, 0);
-			if (i + 1 < part.nr_pages)
-				ck_assert_uint_eq(request.seg[i].last_sect, 7);
-			ck_assert_uint_eq(request.seg[i].gref, FIRST_GREF + part.page[i]);
-		}
-		lib_pool_give(&pool, part.nr_pages, part.page);
-		next_sector += part.len_bytes / 512;
-		parts++;
-	}
-	ck_assert_uint_eq(parts, row->parts);
-	ck_assert_uint_eq(user_io.own.parts, row->parts);
-	ck_assert_uint_eq(part.len_bytes, row->last_bytes);
-	ck_assert_uint_eq(part.nr_pages, row->last_pages);
-	ck_assert_uint_eq(request.seg[part.nr_pages - 1].last_sect, row->last_sect);
-	ck_assert_uint_eq(next_sector, 2 + row->len / 512);
-	lib_pool_unshare(&pool, NULL);
-}
-END_TEST
-
-START_TEST(flush_is_one_part_without_pages)
-{
-	struct rwy_vbd_io user_io = {.op = RWY_VBD_FLUSH};
-	struct rwy_blkfront_request request;
-	struct lib_pool pool = {0};
-	struct lib_part part;
-
-	ck_assert(lib_part_left(&user_io));
-	lib_part_cut(&part, &user_io);
-	ck_assert(!lib_part_left(&user_io));
-	ck_assert_uint_eq(part.nr_pages, 0);
-	lib_part_request(&part, &pool, RWY_BLK_OP_BARRIER, &request);
-	ck_assert_int_eq(request.op, RWY_BLK_OP_BARRIER);
-	ck_assert_uint_eq(request.nr_segs, 0);
-}
-END_TEST
-
-/* --- the request engine and a backend */
 
 static struct lib_io io;
 static struct lib_ring ring;
@@ -827,37 +559,26 @@ START_TEST(threads_see_the_end_of_the_device)
 }
 END_TEST
 
-#define NR(table) ((int)(sizeof(table) / sizeof((table)[0])))
-
-static Suite *libringway_suite(void)
+static Suite *lib_io_suite(void)
 {
-	Suite *suite = suite_create("libringway");
-	TCase *pure = tcase_create("pure parts");
-	TCase *engine = tcase_create("request engine");
+	Suite *suite = suite_create("lib_io");
+	TCase *tc = tcase_create("requests");
 
-	tcase_add_test(pure, features_have_defaults);
-	tcase_add_test(pure, features_are_read);
-	tcase_add_loop_test(pure, senseless_features_are_refused_by_name, 0, NR(bad_features));
-	tcase_add_test(pure, pool_is_zeroed_and_hands_out_each_page_once);
-	tcase_add_loop_test(pure, pool_takes_what_the_system_grants, 0, NR(pool_limits));
-	tcase_add_loop_test(pure, requests_are_cut_into_parts_of_eleven_pages, 0, NR(cuts));
-	tcase_add_test(pure, flush_is_one_part_without_pages);
-	suite_add_tcase(suite, pure);
-	tcase_add_checked_fixture(engine, setup_io, teardown_io);
-	tcase_set_timeout(engine, 60);
-	tcase_add_test(engine, data_arrives_whatever_the_sizes_and_the_order);
-	tcase_add_test(engine, requests_wait_for_pages_and_slots_and_then_go);
-	tcase_add_test(engine, first_error_is_the_requests_and_the_rest_is_not_sent);
-	tcase_add_test(engine, requests_out_of_bounds_are_refused_at_submit);
-	tcase_add_test(engine, flush_is_sent_only_when_it_means_something);
-	tcase_add_test(engine, requests_outlive_their_backend);
-	tcase_add_test(engine, disk_that_shrank_fails_what_is_past_its_end);
-	tcase_add_loop_test(engine, end_of_the_device_ends_each_request_once, 0, 2);
-	tcase_add_test(engine, lying_backend_is_reported_and_nothing_is_lost);
-	tcase_add_test(engine, threads_work_in_parallel_across_reconnects);
-	tcase_add_loop_test(engine, threads_see_the_end_of_the_device, 0, 8);
-	suite_add_tcase(suite, engine);
+	tcase_add_checked_fixture(tc, setup_io, teardown_io);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, data_arrives_whatever_the_sizes_and_the_order);
+	tcase_add_test(tc, requests_wait_for_pages_and_slots_and_then_go);
+	tcase_add_test(tc, first_error_is_the_requests_and_the_rest_is_not_sent);
+	tcase_add_test(tc, requests_out_of_bounds_are_refused_at_submit);
+	tcase_add_test(tc, flush_is_sent_only_when_it_means_something);
+	tcase_add_test(tc, requests_outlive_their_backend);
+	tcase_add_test(tc, disk_that_shrank_fails_what_is_past_its_end);
+	tcase_add_loop_test(tc, end_of_the_device_ends_each_request_once, 0, 2);
+	tcase_add_test(tc, lying_backend_is_reported_and_nothing_is_lost);
+	tcase_add_test(tc, threads_work_in_parallel_across_reconnects);
+	tcase_add_loop_test(tc, threads_see_the_end_of_the_device, 0, 8);
+	suite_add_tcase(suite, tc);
 	return suite;
 }
 
-CHECK_MAIN(libringway_suite)
+CHECK_MAIN(lib_io_suite)
