@@ -164,6 +164,10 @@ START_TEST(only_ones_own_ports_can_be_used)
 	ck_assert_int_eq(xenevtchn_notify(ch.back, UINT32_MAX), -1);
 	ck_assert_int_eq(xenevtchn_unbind(ch.back, 4096), -1);
 	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(xenevtchn_unbind(ch.front, 1023), -1);
+	ck_assert_int_eq(errno, ENOTCONN);
+	ck_assert_int_eq(xenevtchn_unbind(ch.front, 1024), -1); /* that a guest cannot have */
+	ck_assert_int_eq(errno, EINVAL);
 	settle(&ch);
 	xenevtchn_notify(ch.front, ch.front_port);
 	ck_assert_int_eq(event_now(ch.back), ch.back_port);
@@ -370,6 +374,8 @@ START_TEST(a_virq_is_bound_once)
 	ck_assert_int_gt(xenevtchn_bind_virq(xce, VIRQ_DEBUG), 0);
 	ck_assert_int_eq(xenevtchn_bind_virq(xce, VIRQ_DEBUG), -1);
 	ck_assert_int_eq(errno, EEXIST);
+	ck_assert_int_eq(xenevtchn_bind_virq(xce, VIRQ_TIMER), -1); /* the kernel has it */
+	ck_assert_int_eq(errno, EEXIST);
 	ck_assert_int_eq(xenevtchn_bind_virq(xce, NR_VIRQS), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	xce = evtchn_as(0);
@@ -380,6 +386,8 @@ END_TEST
 
 START_TEST(a_restricted_handle_binds_to_one_domain)
 {
+	int offered_by_a = xenevtchn_bind_unbound_port(evtchn_as(world.a), 0);
+	int offered_by_b = xenevtchn_bind_unbound_port(evtchn_as(world.b), 0);
 	xenevtchn_handle *xce = evtchn_as(0);
 
 	ck_assert_int_eq(xenevtchn_restrict(xce, 0), -1);
@@ -387,9 +395,11 @@ START_TEST(a_restricted_handle_binds_to_one_domain)
 	ck_assert_int_eq(xenevtchn_restrict(xce, world.a), 0);
 	ck_assert_int_eq(xenevtchn_restrict(xce, world.b), -1);
 	ck_assert_int_eq(errno, EACCES);
-	ck_assert_int_eq(xenevtchn_bind_unbound_port(xce, world.b), -1);
+	ck_assert_int_eq(xenevtchn_bind_interdomain(xce, world.b, offered_by_b), -1);
 	ck_assert_int_eq(errno, EACCES);
-	ck_assert_int_gt(xenevtchn_bind_unbound_port(xce, world.a), 0);
+	ck_assert_int_gt(xenevtchn_bind_interdomain(xce, world.a, offered_by_a), 0);
+	ck_assert_int_eq(xenevtchn_bind_unbound_port(xce, world.a), -1); /* not even that */
+	ck_assert_int_eq(errno, EACCES);
 }
 END_TEST
 

@@ -3,6 +3,9 @@
  * Grants on loopback Xen: sharing, mapping, copying, every refusal, and what becomes of them when
  * one side dies.
  */
+#define XC_WANT_COMPAT_MAP_FOREIGN_API /* xc_map_foreign_range */
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 
@@ -132,6 +135,121 @@ START_TEST(a_readonly_map_cannot_be_written)
 }
 END_TEST
 
+START_TEST(a_share_ends_with_its_last_page)
+{
+	xengntshr_handle *xgs = gntshr_as(world.a);
+	xengnttab_handle *xgt = gnttab_as(0);
+	uint32_t refs[3], other_refs[3];
+
+	char *shared = xengntshr_share_pages(xgs, 0, 3, refs, 1);
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared + PAGE, 1), 0);
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared + PAGE, 1), 0); /* it is munmap */
+	ck_assert(faults(shared + PAGE, false));
+	char *hole = xengntshr_share_pages(xgs, 0, 1, &other_refs[0], 1); /* perhaps in it */
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared, 1), 0);
+	char *mapped = xengnttab_map_domain_grant_refs(xgt, 3, world.a, refs, PROT_READ);
+	ck_assert_ptr_nonnull(mapped);
+	ck_assert_int_eq(xengnttab_unmap(xgt, mapped, 3), 0);
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared + 2 * PAGE, 1), 0);
+	refuse(xgt, world.a, refs[0], PROT_READ);
+	refuse(xgt, world.a, refs[2], PROT_READ);
+	mapped = xengnttab_map_grant_ref(xgt, world.a, other_refs[0], PROT_READ);
+	ck_assert_ptr_nonnull(mapped);
+	ck_assert_int_eq(xengntshr_unshare(xgs, hole, 1), 0);
+
+	errno = 0;
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared + 1, 1), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared, 0), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(the_gref_that_was_freed_last_is_given_first)
+{
+	xengntshr_handle *xgs = gntshr_as(world_create("thrifty"));
+	uint32_t refs[3], next;
+
+	char *shared = xengntshr_share_pages(xgs, 0, 3, refs, 1);
+	char *other = xengntshr_share_pages(xgs, 0, 1, &next, 1);
+	ck_assert_uint_eq(refs[0], 8);
+	ck_assert_uint_eq(next, 11);
+	*other = 'x';
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared, 3), 0);
+	ck_assert_int_eq(xengntshr_unshare(xgs, other, 1), 0);
+	other = xengntshr_share_pages(xgs, 0, 1, &next, 1);
+	ck_assert_uint_eq(next, 11);
+	ck_assert_int_eq(*other, 0);
+	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, 0, 3, refs, 1));
+	ck_assert_uint_eq(refs[0], 10);
+	ck_assert_uint_eq(refs[2], 8);
+}
+END_TEST
+
+START_TEST(a_place_that_the_program_unmapped_is_used_again)
+{
+	xengntshr_handle *xgs = gntshr_as(world.a);
+	xengnttab_handle *xgt = gnttab_as(0);
+	uint32_t refs[2];
+
+	char *shared = xengntshr_share_pages(xgs, 0, 2, refs, 1);
+	shared[PAGE] = '2';
+	char *mapped = xengnttab_map_grant_ref(xgt, world.a, refs[0], PROT_READ);
+	ck_assert_int_eq(munmap(mapped, PAGE), 0);
+	char *next = xengnttab_map_grant_ref(xgt, world.a, refs[1], PROT_READ);
+	ck_assert_ptr_eq(next, mapped); /* as Linux places it; else there is nothing to test */
+	ck_assert_int_eq(*next, '2');
+	ck_assert_int_eq(xengnttab_unmap(xgt, next, 1), 0);
+	ck_assert_int_eq(xengntshr_unshare(xgs, shared, 2), 0);
+	refuse(xgt, world.a, refs[1], PROT_READ); /* nobody maps it any more */
+}
+END_TEST
+
+/* As with Linux, where the mapping holds the file. */
+START_TEST(pages_outlive_their_closed_handles)
+{
+	uint32_t domid = world_create("careless"), ref;
+	xengntshr_handle *xgs = gntshr_as(domid);
+	xengnttab_handle *xgt = gnttab_as(0);
+
+	char *shared = xengntshr_share_pages(xgs, 0, 1, &ref, 1);
+	char *mapped = xengnttab_map_grant_ref(xgt, domid, ref, PROT_READ);
+	ck_assert_ptr_nonnull(mapped);
+	ck_assert_int_eq(xengnttab_close(xgt), 0);
+	*shared = 's';
+	ck_assert_int_eq(*mapped, 's');
+	ck_assert_int_eq(xengntshr_close(xgs), 0);
+	*shared = 't';
+	xgt = gnttab_as(0);
+	mapped = xengnttab_map_grant_ref(xgt, domid, ref, PROT_READ);
+	ck_assert_ptr_nonnull(mapped);
+	ck_assert_int_eq(*mapped, 't');
+}
+END_TEST
+
+START_TEST(self_is_a_name_in_copies_only)
+{
+	xengntshr_handle *xgs = gntshr_as(world.a);
+	xengnttab_handle *xgt = gnttab_as(world.a);
+	xengnttab_grant_copy_segment_t segment = {
+		.source.foreign = {.domid = DOMID_SELF}, .len = 1, .flags = GNTCOPY_source_gref};
+	uint32_t ref, to_self;
+	char byte = 0;
+
+	char *shared = xengntshr_share_pages(xgs, world.a, 1, &ref, 1);
+	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, DOMID_SELF, 1, &to_self, 1));
+	*shared = 's';
+	ck_assert_ptr_nonnull(xengnttab_map_grant_ref(xgt, world.a, ref, PROT_READ));
+	refuse(xgt, DOMID_SELF, ref, PROT_READ);
+	refuse(xgt, world.a, to_self, PROT_READ);
+	segment.source.foreign.ref = ref;
+	segment.dest.virt = &byte;
+	ck_assert_int_eq(xengnttab_grant_copy(xgt, 1, &segment), 0);
+	ck_assert_int_eq(segment.status, GNTST_okay);
+	ck_assert_int_eq(byte, 's');
+}
+END_TEST
+
 START_TEST(unmap_takes_a_whole_mapping_once)
 {
 	xengntshr_handle *xgs = gntshr_as(world.a);
@@ -211,6 +329,40 @@ START_TEST(copy_is_refused_segment_by_segment)
 }
 END_TEST
 
+START_TEST(a_refused_copy_call_copies_nothing)
+{
+	xengntshr_handle *xgs = gntshr_as(world.a);
+	xengnttab_handle *xgt = gnttab_as(0);
+	uint32_t ref;
+	char byte = 0;
+
+	char *shared = xengntshr_share_pages(xgs, 0, 1, &ref, 1);
+	*shared = 's';
+	xengnttab_grant_copy_segment_t segments[2] = {
+		{.source.foreign = {.ref = ref, .domid = world.a},
+		 .dest.virt = &byte,
+		 .len = 1,
+		 .flags = GNTCOPY_source_gref,
+		 .status = 77},
+		{.source.foreign = {.ref = ref, .offset = PAGE, .domid = world.a},
+		 .dest.virt = &byte,
+		 .len = 1,
+		 .flags = GNTCOPY_source_gref,
+		 .status = 77},
+	};
+	ck_assert_int_eq(xengnttab_grant_copy(xgt, 2, segments), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(byte, 0);
+	ck_assert_int_eq(segments[0].status, 77);
+	ck_assert_int_eq(segments[1].status, 77);
+	segments[1].len = 0; /* of nothing: not even the gref is looked at */
+	segments[1].source.foreign.ref = 1000000;
+	ck_assert_int_eq(xengnttab_grant_copy(xgt, 2, segments), 0);
+	ck_assert_int_eq(segments[1].status, GNTST_okay);
+	ck_assert_int_eq(byte, 's');
+}
+END_TEST
+
 START_TEST(copy_past_the_page_fails_the_call)
 {
 	xengntshr_handle *xgs = gntshr_as(world.a);
@@ -237,21 +389,25 @@ START_TEST(a_page_is_not_reused_while_it_is_mapped)
 	uint32_t domid = world_create("--gntalloc-limit 32768 sharer");
 	xengntshr_handle *xgs = gntshr_as(domid);
 	xengnttab_handle *xgt = gnttab_as(0);
-	static uint32_t refs[16384];
+	static uint32_t refs[16384 - 9], more_refs[16384];
 	uint32_t ref;
 
 	char *shared = xengntshr_share_pages(xgs, 0, 1, &ref, 1);
 	*shared = 's';
 	char *mapped = xengnttab_map_grant_ref(xgt, domid, ref, PROT_READ);
 	ck_assert_int_eq(xengntshr_unshare(xgs, shared, 1), 0);
-	for (int round = 0; round < 4; round++) { /* through the whole table, twice */
-		void *more = xengntshr_share_pages(xgs, 0, 16384, refs, 1);
-		ck_assert_ptr_nonnull(more);
-		for (int i = 0; i < 16384; i++)
-			ck_assert_uint_ne(refs[i], ref);
-		ck_assert_int_eq(xengntshr_unshare(xgs, more, 16384), 0);
-	}
+	/* All the others. */
+	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, 0, 16384, more_refs, 1));
+	void *rest = xengntshr_share_pages(xgs, 0, 16384 - 9, refs, 1);
+	ck_assert_ptr_nonnull(rest);
+	ck_assert_int_eq(xengntshr_unshare(xgs, rest, 16384 - 9), 0);
+	ck_assert_ptr_null(xengntshr_share_pages(xgs, 0, 16384 - 8, more_refs, 1));
+	ck_assert_int_eq(errno, ENOSPC);
 	ck_assert_int_eq(*mapped, 's');
+	ck_assert_int_eq(xengnttab_unmap(xgt, mapped, 1), 0); /* and now it is the next one */
+	shared = xengntshr_share_pages(xgs, 0, 1, refs, 1);
+	ck_assert_uint_eq(refs[0], ref);
+	ck_assert_int_eq(*shared, 0);
 }
 END_TEST
 
@@ -349,6 +505,39 @@ START_TEST(a_dead_domain_stays_readable_until_unmapped)
 }
 END_TEST
 
+static void *store_page(uint32_t own_domid, uint32_t domid)
+{
+	/* By name, so that this program need not be linked to libxenctrl. */
+	__typeof__(&xc_interface_open) open_fn = dlsym(RTLD_DEFAULT, "xc_interface_open");
+	__typeof__(&xc_map_foreign_range) map_fn = dlsym(RTLD_DEFAULT, "xc_map_foreign_range");
+	__typeof__(&xc_interface_close) close_fn = dlsym(RTLD_DEFAULT, "xc_interface_close");
+
+	world_as(own_domid);
+	xc_interface *xch = open_fn(NULL, NULL, 0);
+	ck_assert_ptr_nonnull(xch);
+	errno = 0;
+	void *page = map_fn(xch, domid, PAGE, PROT_READ | PROT_WRITE, GNTTAB_RESERVED_XENSTORE);
+	int err = errno;
+	close_fn(xch);
+	errno = err;
+	return page;
+}
+
+START_TEST(memory_that_was_not_granted_is_dom0s_to_see)
+{
+	ck_assert_ptr_nonnull(store_page(0, world.a));
+	ck_assert_ptr_null(store_page(world.b, world.a));
+	ck_assert_int_eq(errno, EPERM);
+	world_as(0);
+	int fd = open("/proc/xen/xsd_kva", O_RDWR);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	world_as(world.b);
+	ck_assert_int_eq(open("/proc/xen/xsd_kva", O_RDWR), -1);
+	ck_assert_int_eq(errno, EPERM);
+}
+END_TEST
+
 static Suite *xenloop_grant_suite(void)
 {
 	const TTest *const all[] = {
@@ -356,14 +545,21 @@ static Suite *xenloop_grant_suite(void)
 		one_map_takes_grants_of_several_domains,
 		a_map_that_was_not_granted_is_refused,
 		a_readonly_map_cannot_be_written,
+		a_share_ends_with_its_last_page,
+		the_gref_that_was_freed_last_is_given_first,
+		a_place_that_the_program_unmapped_is_used_again,
+		pages_outlive_their_closed_handles,
+		self_is_a_name_in_copies_only,
 		unmap_takes_a_whole_mapping_once,
 		copy_goes_both_ways,
 		copy_is_refused_segment_by_segment,
+		a_refused_copy_call_copies_nothing,
 		copy_past_the_page_fails_the_call,
 		a_page_is_not_reused_while_it_is_mapped,
 		a_killed_mapper_clears_its_byte_and_notifies,
 		a_notification_outlives_its_port,
 		a_dead_domain_stays_readable_until_unmapped,
+		memory_that_was_not_granted_is_dom0s_to_see,
 	};
 
 	return world_suite("xenloop_grant", all, sizeof(all) / sizeof(all[0]));

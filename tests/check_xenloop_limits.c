@@ -100,11 +100,12 @@ START_TEST(a_domain_shares_1024_pages_by_default)
 	void *most = xengntshr_share_pages(xgs, 0, 1000, refs, 1);
 	ck_assert_ptr_nonnull(most);
 	expect_no_more(other, 25); /* the domain's limit, not the handle's */
-	ck_assert_ptr_nonnull(xengntshr_share_pages(other, 0, 24, refs, 1));
+	void *rest = xengntshr_share_pages(other, 0, 24, refs, 1);
+	ck_assert_ptr_nonnull(rest);
 	expect_no_more(xgs, 1);
 	ck_assert_int_eq(xengntshr_unshare(xgs, most, 1000), 0);
 	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, 0, 1000, refs, 1));
-	xengntshr_close(other);
+	ck_assert_int_eq(xengntshr_unshare(other, rest, 24), 0);
 	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, 0, 24, refs, 1));
 	xengntshr_close(xgs);
 }
@@ -177,9 +178,31 @@ START_TEST(a_refused_share_notifies_nobody)
 	ck_assert_int_eq(errno, ENOSPC);
 	ck_assert_int_eq(event_now(back), -1);
 	ck_assert_int_eq(xengntshr_unshare(xgs, all, 504), 0);
-	ck_assert_ptr_nonnull(xengntshr_share_page_notify(xgs, 0, &ref, 1, 0, front_port));
-	xengntshr_close(xgs);
+	void *page = xengntshr_share_page_notify(xgs, 0, &ref, 1, 0, front_port);
+	ck_assert_ptr_nonnull(page);
+	ck_assert_int_eq(xengntshr_unshare(xgs, page, 1), 0);
 	ck_assert_int_eq(xenevtchn_pending(back), back_port);
+}
+END_TEST
+
+START_TEST(a_page_can_be_mapped_64_times_at_once)
+{
+	uint32_t domid = world_create("popular"), refs[65];
+	xengntshr_handle *xgs = gntshr_as(domid);
+	xengnttab_handle *xgt = gnttab_as(0);
+
+	ck_assert_ptr_nonnull(xengntshr_share_pages(xgs, 0, 1, refs, 1));
+	for (int i = 1; i < 65; i++)
+		refs[i] = refs[0];
+	ck_assert_ptr_null(xengnttab_map_domain_grant_refs(xgt, 65, domid, refs, PROT_READ));
+	ck_assert_int_eq(errno, EINVAL);
+	void *most = xengnttab_map_domain_grant_refs(xgt, 63, domid, refs, PROT_READ);
+	ck_assert_ptr_nonnull(most); /* nothing of the refused call was left */
+	ck_assert_ptr_nonnull(xengnttab_map_grant_ref(gnttab_as(0), domid, refs[0], PROT_READ));
+	ck_assert_ptr_null(xengnttab_map_grant_ref(xgt, domid, refs[0], PROT_READ));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(xengnttab_unmap(xgt, most, 63), 0);
+	ck_assert_ptr_nonnull(xengnttab_map_grant_ref(xgt, domid, refs[0], PROT_READ));
 }
 END_TEST
 
@@ -228,12 +251,12 @@ END_TEST
 static Suite *xenloop_limits_suite(void)
 {
 	const TTest *const all[] = {
-		a_domain_has_1023_ports_by_default,   dom0_has_all_ports_of_the_table,
-		ports_end_at_max_event_channels,      a_domain_shares_1024_pages_by_default,
-		a_page_given_up_is_not_counted,	      nothing_is_shared_at_a_limit_of_zero,
-		grants_end_at_max_grant_frames,	      a_table_of_64_frames_has_32760_grants,
-		a_refused_share_notifies_nobody,      a_map_call_has_its_range,
-		limits_out_of_range_are_usage_errors,
+		a_domain_has_1023_ports_by_default,    dom0_has_all_ports_of_the_table,
+		ports_end_at_max_event_channels,       a_domain_shares_1024_pages_by_default,
+		a_page_given_up_is_not_counted,	       nothing_is_shared_at_a_limit_of_zero,
+		grants_end_at_max_grant_frames,	       a_table_of_64_frames_has_32760_grants,
+		a_refused_share_notifies_nobody,       a_map_call_has_its_range,
+		a_page_can_be_mapped_64_times_at_once, limits_out_of_range_are_usage_errors,
 	};
 
 	return world_suite("xenloop_limits", all, sizeof(all) / sizeof(all[0]));

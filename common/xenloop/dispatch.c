@@ -171,10 +171,17 @@ static int64_t adopt(struct hypervisor *hv, struct conn *conn, struct call *call
 	return conn->id;
 }
 
+static bool is_privileged(const struct conn *conn)
+{
+	return !conn->dom || !conn->dom->domid;
+}
+
 static int64_t ram(struct hypervisor *hv, struct conn *conn, struct call *call)
 {
 	struct domain *dom = domain_find(hv, call->request.domid, conn->dom);
 
+	if (conn->role == XENLOOP_ROLE_CTRL && !is_privileged(conn))
+		return -EPERM;
 	if (!dom)
 		return -ESRCH;
 	give_fd(call, dom->ram_fd);
@@ -208,14 +215,14 @@ static int64_t share(struct hypervisor *hv, struct conn *conn, struct call *call
 	return id;
 }
 
-static int64_t release(struct hypervisor *hv, struct conn *conn, struct call *call)
+static int64_t unmap(struct hypervisor *hv, struct conn *conn, struct call *call)
 {
-	return grant_release(hv, conn, call->request.id);
+	return grant_unmap(hv, conn, call->request.id);
 }
 
-static bool is_privileged(const struct conn *conn)
+static int64_t unshare(struct hypervisor *hv, struct conn *conn, struct call *call)
 {
-	return !conn->dom || !conn->dom->domid;
+	return grant_unshare(hv, conn, call->request.id, call->request.count);
 }
 
 static int64_t domains(struct hypervisor *hv, struct conn *conn, struct call *call)
@@ -329,9 +336,9 @@ static const struct {
 	[XENLOOP_ADOPT] = {BY(EVTCHN), adopt},
 	[XENLOOP_RAM] = {BY(GNTTAB) | BY(CTRL), ram},
 	[XENLOOP_MAP] = {BY(GNTTAB), map},
-	[XENLOOP_UNMAP] = {BY(GNTTAB), release},
+	[XENLOOP_UNMAP] = {BY(GNTTAB), unmap},
 	[XENLOOP_SHARE] = {BY(GNTSHR), share},
-	[XENLOOP_UNSHARE] = {BY(GNTSHR), release},
+	[XENLOOP_UNSHARE] = {BY(GNTSHR), unshare},
 	[XENLOOP_DOMAINS] = {BY(CTRL) | BY(RUNNER), domains},
 	[XENLOOP_PORT_STATUS] = {BY(CTRL) | BY(RUNNER), status_of_port},
 	[XENLOOP_CREATE] = {BY(RUNNER), create},

@@ -94,11 +94,11 @@ static int make_ram(struct domain *dom)
 	return 0;
 }
 
-static bool limits_are_sound(const struct xenloop_new *new)
+static bool limits_are_sound(const struct xenloop_new *wanted)
 {
-	return new->max_port &&new->max_port <
-	       XENLOOP_PORTS &&new->max_grant_frames &&new->max_grant_frames <=
-	       XENLOOP_GRANT_FRAMES &&new->max_shared <= XENLOOP_GRANTS;
+	return wanted->max_port && wanted->max_port < XENLOOP_PORTS && wanted->max_grant_frames &&
+	       wanted->max_grant_frames <= XENLOOP_GRANT_FRAMES &&
+	       wanted->max_shared <= XENLOOP_GRANTS;
 }
 
 static struct domain *allocate(struct hypervisor *hv, uint32_t domid, uint32_t slot,
@@ -112,7 +112,7 @@ static struct domain *allocate(struct hypervisor *hv, uint32_t domid, uint32_t s
 	dom->slot = slot;
 	dom->shared = &hv->tables->slot[slot];
 	dom->incarnation = hv->next_incarnation;
-	dom->next_gref = XENLOOP_FIRST_GREF;
+	dom->fresh_gref = XENLOOP_FIRST_GREF;
 	dom->max_port = new->max_port;
 	dom->nr_grefs = XENLOOP_PER_FRAME * new->max_grant_frames;
 	dom->max_shared = new->max_shared;

@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <xen/xen.h>
 
 #include "common/log.h"
 #include "common/xenloop/hypervisor.h"
@@ -24,6 +23,7 @@ struct holding {
 	uint32_t notify_offset; /* NONE: no byte to clear */
 	uint32_t notify_port;	/* of the holder's domain; NONE: no event */
 	uint32_t count;
+	uint32_t left; /* pages that it has not let go of */
 	struct held_page page[];
 };
 
@@ -31,6 +31,10 @@ struct holding {
 static void free_page(struct domain *dom, uint32_t gref)
 {
 	dom->grant[gref].state = GRANT_FREE;
+	if (gref >= XENLOOP_FIRST_GREF) {
+		dom->grant[gref].next_free = dom->free_gref;
+		dom->free_gref = gref;
+	}
 	if (fallocate(dom->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)gref * XENLOOP_PAGE_BYTES, XENLOOP_PAGE_BYTES) < 0)
 		rwy_warn("domain %u: page %u cannot be cleared: %s", dom->domid, gref,
@@ -106,7 +110,8 @@ static struct holding *new_holding(const struct xenloop_request *request)
 	if (holding)
 		*holding = (struct holding){.notify_offset = request->notify_offset,
 					    .notify_port = request->notify_port,
-					    .count = request->count};
+					    .count = request->count,
+					    .left = request->count};
 	return holding;
 }
 
@@ -122,19 +127,14 @@ static int check_notify(const struct xenloop_request *request)
 	return 0;
 }
 
-/* Record the holding, and hold the port that it will notify. Frees it on failure. */
+/* Record the holding, and hold the port that it will notify. On failure it stays the caller's. */
 static int64_t take(struct conn *conn, struct holding *holding)
 {
-	if (holding->notify_port != XENLOOP_NONE && port_hold(conn->dom, holding->notify_port)) {
-		free(holding);
+	if (holding->notify_port != XENLOOP_NONE && port_hold(conn->dom, holding->notify_port))
 		return -EINVAL;
-	}
 	int64_t id = put_holding(conn, holding);
-	if (id < 0) {
-		if (holding->notify_port != XENLOOP_NONE)
-			port_release(conn->dom, holding->notify_port);
-		free(holding);
-	}
+	if (id < 0 && holding->notify_port != XENLOOP_NONE)
+		port_release(conn->dom, holding->notify_port);
 	return id;
 }
 
@@ -149,25 +149,36 @@ static void cancel_notify(struct conn *conn, struct holding *holding)
 static bool may_map(const struct domain *mapper, const struct domain *dom, uint32_t gref,
 		    bool readonly)
 {
-	if (gref >= XENLOOP_GRANTS)
+	if (gref >= XENLOOP_GRANTS || dom->grant[gref].pins >= XENLOOP_PINS_MAX)
 		return false;
 	uint32_t word = atomic_load(&dom->shared->grant[gref]);
 	return (word & XENLOOP_GRANT_VALID) && (word & XENLOOP_GRANT_DOMID) == mapper->domid &&
 	       (readonly || !(word & XENLOOP_GRANT_READONLY));
 }
 
+static void unpin_all(struct hypervisor *hv, const struct holding *holding)
+{
+	for (uint32_t i = 0; i < holding->count; i++)
+		unpin(hv, holding->page[i].dom, holding->page[i].gref);
+}
+
 /* All pages or none. */
-static int find_pages(struct hypervisor *hv, struct conn *conn, bool readonly,
-		      const struct xenloop_gref *grefs, struct holding *holding)
+static int pin_all(struct hypervisor *hv, struct conn *conn, bool readonly,
+		   const struct xenloop_gref *grefs, struct holding *holding)
 {
 	struct domain *dom = NULL;
+	uint32_t wanted = holding->count;
 
-	for (uint32_t i = 0; i < holding->count; i++) {
-		if (!dom || dom->incarnation != grefs[i].incarnation)
-			dom = domain_by_incarnation(hv, grefs[i].incarnation);
-		if (!dom || !may_map(conn->dom, dom, grefs[i].gref, readonly))
+	for (holding->count = 0; holding->count < wanted; holding->count++, grefs++) {
+		if (!dom || dom->incarnation != grefs->incarnation)
+			dom = domain_by_incarnation(hv, grefs->incarnation);
+		if (!dom || !may_map(conn->dom, dom, grefs->gref, readonly)) {
+			unpin_all(hv, holding);
 			return -EINVAL;
-		holding->page[i] = (struct held_page){.dom = dom, .gref = grefs[i].gref};
+		}
+		holding->page[holding->count] = (struct held_page){.dom = dom, .gref = grefs->gref};
+		dom->grant[grefs->gref].pins++;
+		dom->pins++;
 	}
 	return 0;
 }
@@ -182,62 +193,15 @@ int64_t grant_map(struct hypervisor *hv, struct conn *conn, const struct xenloop
 	struct holding *holding = new_holding(request);
 	if (!holding)
 		return -ENOMEM;
-	int rc = find_pages(hv, conn, readonly, grefs, holding);
+	int rc = pin_all(hv, conn, readonly, grefs, holding);
 	if (rc) {
 		free(holding);
 		return rc;
 	}
 	int64_t id = take(conn, holding);
-	if (id < 0)
-		return id;
-	for (uint32_t i = 0; i < holding->count; i++) {
-		holding->page[i].dom->grant[holding->page[i].gref].pins++;
-		holding->page[i].dom->pins++;
-	}
-	return id;
-}
-
-/* Grefs are handed out in a circle: a stale one is soon noticed. */
-static int64_t allocate(struct domain *dom)
-{
-	for (uint32_t tried = XENLOOP_FIRST_GREF; tried < dom->nr_grefs; tried++) {
-		uint32_t gref = dom->next_gref;
-		dom->next_gref = gref + 1 < dom->nr_grefs ? gref + 1 : XENLOOP_FIRST_GREF;
-		if (dom->grant[gref].state == GRANT_FREE)
-			return gref;
-	}
-	return -ENOSPC;
-}
-
-int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenloop_request *request,
-		    uint32_t *grefs)
-{
-	struct domain *dom = conn->dom;
-	uint32_t domid = request->domid == DOMID_SELF ? dom->domid : request->domid;
-
-	if (request->count > dom->max_shared - dom->nr_shared)
-		return -ENOSPC; /* gntalloc's own limit */
-	if (check_notify(request))
-		return -EINVAL;
-	struct holding *holding = new_holding(request);
-	if (!holding)
-		return -ENOMEM;
-	int64_t id = take(conn, holding);
-	if (id < 0)
-		return id;
-	dom->nr_shared += request->count;
-	for (uint32_t i = 0; i < request->count; i++) {
-		int64_t gref = allocate(dom);
-		if (gref < 0) {
-			dom->nr_shared -= request->count - i;
-			holding->count = i;
-			cancel_notify(conn, holding);
-			grant_release(hv, conn, id);
-			return gref;
-		}
-		give(dom, gref, domid, request->flags & XENLOOP_READONLY);
-		holding->page[i] = (struct held_page){.dom = dom, .gref = gref};
-		grefs[i] = gref;
+	if (id < 0) {
+		unpin_all(hv, holding);
+		free(holding);
 	}
 	return id;
 }
@@ -257,32 +221,102 @@ static void notify(struct conn *conn, const struct holding *holding)
 	}
 }
 
-int64_t grant_release(struct hypervisor *hv, struct conn *conn, uint32_t id)
+static void release(struct hypervisor *hv, struct conn *conn, uint32_t id)
 {
-	if (id >= conn->nr_holdings || !conn->holdings[id])
-		return -EINVAL;
 	struct holding *holding = conn->holdings[id];
+
 	conn->holdings[id] = NULL;
 	if (id < conn->free_holding)
 		conn->free_holding = id;
-
 	notify(conn, holding);
-	if (conn->role == XENLOOP_ROLE_GNTSHR)
+	if (conn->role == XENLOOP_ROLE_GNTSHR) {
 		conn->dom->nr_shared -= holding->count;
-	for (uint32_t i = 0; i < holding->count; i++) {
-		if (conn->role == XENLOOP_ROLE_GNTSHR)
+		for (uint32_t i = 0; i < holding->count; i++)
 			give_up(holding->page[i].dom, holding->page[i].gref);
-		else
-			unpin(hv, holding->page[i].dom, holding->page[i].gref);
+	} else {
+		unpin_all(hv, holding);
 	}
 	free(holding);
+}
+
+/* As Linux: the gref that was freed last, so that a stale one soon means another page. */
+static int64_t allocate(struct domain *dom)
+{
+	uint32_t gref = dom->free_gref;
+
+	if (gref)
+		dom->free_gref = dom->grant[gref].next_free;
+	else if (dom->fresh_gref < dom->nr_grefs)
+		gref = dom->fresh_gref++;
+	else
+		return -ENOSPC;
+	return gref;
+}
+
+int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenloop_request *request,
+		    uint32_t *grefs)
+{
+	struct domain *dom = conn->dom;
+
+	if (request->count > dom->max_shared - dom->nr_shared)
+		return -ENOSPC; /* gntalloc's own limit */
+	if (check_notify(request))
+		return -EINVAL;
+	struct holding *holding = new_holding(request);
+	if (!holding)
+		return -ENOMEM;
+	int64_t id = take(conn, holding);
+	if (id < 0) {
+		free(holding);
+		return id;
+	}
+	dom->nr_shared += request->count;
+	for (uint32_t i = 0; i < request->count; i++) {
+		int64_t gref = allocate(dom);
+		if (gref < 0) {
+			dom->nr_shared -= request->count - i;
+			holding->count = i;
+			cancel_notify(conn, holding);
+			release(hv, conn, id);
+			return gref;
+		}
+		give(dom, gref, request->domid, request->flags & XENLOOP_READONLY);
+		holding->page[i] = (struct held_page){.dom = dom, .gref = gref};
+		grefs[i] = gref;
+	}
+	return id;
+}
+
+static struct holding *holding_of(const struct conn *conn, uint32_t id)
+{
+	return id < conn->nr_holdings ? conn->holdings[id] : NULL;
+}
+
+int64_t grant_unmap(struct hypervisor *hv, struct conn *conn, uint32_t id)
+{
+	if (!holding_of(conn, id))
+		return -EINVAL;
+	release(hv, conn, id);
+	return 0;
+}
+
+int64_t grant_unshare(struct hypervisor *hv, struct conn *conn, uint32_t id, uint32_t count)
+{
+	struct holding *holding = holding_of(conn, id);
+
+	if (!holding || count > holding->left)
+		return -EINVAL;
+	holding->left -= count;
+	if (!holding->left)
+		release(hv, conn, id);
 	return 0;
 }
 
 void grant_release_of_conn(struct hypervisor *hv, struct conn *conn)
 {
 	for (uint32_t id = 0; id < conn->nr_holdings; id++)
-		grant_release(hv, conn, id);
+		if (conn->holdings[id])
+			release(hv, conn, id);
 	free(conn->holdings);
 	conn->holdings = NULL;
 	conn->nr_holdings = 0;

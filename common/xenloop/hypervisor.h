@@ -20,6 +20,10 @@
 #define XENLOOP_STORE_GREF 1u /* GNTTAB_RESERVED_XENSTORE: the page of a domU's store ring */
 #define XENLOOP_FIRST_GREF 8u /* Xen keeps 0..7 to itself */
 
+/* How often a page can be mapped at a time by a PV dom0: Xen's counter has 7 bits, and gntdev takes
+ * two pins for a mapping. */
+#define XENLOOP_PINS_MAX 64u
+
 struct domain;
 struct holding;
 
@@ -90,7 +94,8 @@ enum grant_state {
 
 struct grant {
 	enum grant_state state;
-	uint32_t pins; /* how often it is mapped */
+	uint32_t pins;	    /* how often it is mapped */
+	uint32_t next_free; /* FREE, and used before: the one to be given after it; 0: none */
 };
 
 enum domain_state {
@@ -110,9 +115,10 @@ struct domain {
 	char name[XENLOOP_NAME_MAX + 1];
 	struct xenloop_slot *shared;
 	int ram_fd;
-	pid_t mux;     /* 0: none */
-	uint32_t pins; /* mappings of its pages, in any domain */
-	uint32_t next_gref;
+	pid_t mux;	     /* 0: none */
+	uint32_t pins;	     /* mappings of its pages, in any domain */
+	uint32_t free_gref;  /* the one freed last; 0: none */
+	uint32_t fresh_gref; /* it and those above it were never given */
 	uint32_t max_port;   /* the highest that it may have */
 	uint32_t nr_grefs;   /* the size of its grant table */
 	uint32_t max_shared; /* pages that its handles may share at a time, as with gntalloc */
@@ -214,8 +220,10 @@ int64_t grant_map(struct hypervisor *hv, struct conn *conn, const struct xenloop
 /* grefs: at least request->count. */
 int64_t grant_share(struct hypervisor *hv, struct conn *conn, const struct xenloop_request *request,
 		    uint32_t *grefs);
-/* Ends a map or a share. */
-int64_t grant_release(struct hypervisor *hv, struct conn *conn, uint32_t id);
+/* Ends a map. */
+int64_t grant_unmap(struct hypervisor *hv, struct conn *conn, uint32_t id);
+/* So many of a share's pages are let go of; nothing is revoked before all are. */
+int64_t grant_unshare(struct hypervisor *hv, struct conn *conn, uint32_t id, uint32_t count);
 void grant_release_of_conn(struct hypervisor *hv, struct conn *conn);
 /* Revoke all; give back all memory that nobody maps. */
 void grant_end_of_domain(struct domain *dom);

@@ -41,6 +41,8 @@ struct conn {
  */
 int conn_open(struct conn *conn, enum xenloop_role role, int *fd);
 void conn_close(struct conn *conn);
+/* Close all but the socket: what the hypervisor knows of the handle lasts as long as the process. */
+void conn_leave(struct conn *conn);
 
 /*
  * One call: request with a body, reply with a body. Returns the reply's value (never above
@@ -66,7 +68,8 @@ struct page {
 /* Map the pages side by side. NULL and errno when that fails; munmap ends it. */
 void *pages_map(const struct page *pages, uint32_t count, int prot);
 
-/* The mappings of a handle by address: gnttab's map ids and gntshr's share ids. */
+/* The mappings of a handle by address: gnttab's, each with its map id, and the single pages of
+ * gntshr's, with the id of their share. */
 struct mapping {
 	void *addr;
 	uint32_t count;
@@ -86,8 +89,9 @@ struct xengntdev_handle {
 int mapping_add(struct xengntdev_handle *handle, void *addr, uint32_t count, uint32_t id);
 /* Take out the mapping of exactly these pages: its id, or -EINVAL when there is none. */
 int64_t mapping_take(struct xengntdev_handle *handle, void *addr, uint32_t count);
-/* munmap and forget all of them. */
-void mapping_drop_all(struct xengntdev_handle *handle);
+/* The handle is closed. As with Linux, whose mappings hold the file, pages that it has mapped stay,
+ * and so does what the hypervisor knows of them. */
+void mapping_close(struct xengntdev_handle *handle);
 
 /*
  * Where XENLOOP_FAULT can strike. Every call of the ABI that is one passes it twice: before it has

@@ -89,6 +89,11 @@ int conn_open(struct conn *conn, enum xenloop_role role, int *fd)
 void conn_close(struct conn *conn)
 {
 	close(conn->sock);
+	conn_leave(conn);
+}
+
+void conn_leave(struct conn *conn)
+{
 	munmap(conn->tables, sizeof(*conn->tables));
 	pthread_mutex_destroy(&conn->lock);
 }

@@ -139,16 +139,13 @@ int xc_evtchn_status(xc_interface *xch, xc_evtchn_status_t *status)
 void *xc_map_foreign_range(xc_interface *xch, uint32_t dom, int size, int prot, unsigned long mfn)
 {
 	struct xenloop_request request = {.op = XENLOOP_RAM, .domid = dom};
-	bool privileged = !atomic_load(&xch->conn.tables->slot[xch->conn.slot].domid);
+	int64_t rc = -EOPNOTSUPP;
 	int fd = -1;
 
-	int64_t rc = privileged ? 0 : -EPERM;
-	if (!rc && (mfn != GNTTAB_RESERVED_XENSTORE || size != XENLOOP_PAGE_BYTES))
-		rc = -EOPNOTSUPP;
-	if (!rc)
+	if (mfn == GNTTAB_RESERVED_XENSTORE && size == XENLOOP_PAGE_BYTES)
 		rc = conn_call(&xch->conn, &request, NULL, 0, NULL, NULL, 0, &fd);
-	if (rc < 0) {
-		errno = -rc;
+	if (rc < 0 || fd < 0) {
+		errno = rc < 0 ? -rc : EMFILE;
 		return NULL;
 	}
 	void *addr = mmap(NULL, size, prot, MAP_SHARED, fd, mfn * XENLOOP_PAGE_BYTES);

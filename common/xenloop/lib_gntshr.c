@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * libxengnttab's granting half on loopback Xen: take pages of this domain's RAM and grant them. The
- * hypervisor picks the grefs; page N of the RAM backs gref N. Unsharing must name exactly the pages
- * of one share call. A page that the peer still maps is not reused before it is unmapped.
+ * hypervisor picks the grefs; page N of the RAM backs gref N. Unsharing is munmap, as with Linux: of
+ * any pages; a share ends when its last page goes. A page that the peer still maps is not reused
+ * before it is unmapped.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -38,9 +39,8 @@ int xengntshr_close(xengntshr_handle *xgs)
 {
 	if (!xgs)
 		return 0;
-	mapping_drop_all(xgs);
 	close(xgs->ram_fd);
-	conn_close(&xgs->conn);
+	mapping_close(xgs);
 	pthread_mutex_destroy(&xgs->lock);
 	free(xgs);
 	return 0;
@@ -51,11 +51,51 @@ int xengntshr_fd(xengntshr_handle *xgs)
 	return xgs->conn.sock;
 }
 
-static int release(xengntshr_handle *xgs, uint32_t id)
+/* So many pages of a share. */
+static int release(xengntshr_handle *xgs, uint32_t id, uint32_t count)
 {
-	struct xenloop_request request = {.op = XENLOOP_UNSHARE, .id = id};
+	struct xenloop_request request = {.op = XENLOOP_UNSHARE, .id = id, .count = count};
 
 	return conn_call(&xgs->conn, &request, NULL, 0, NULL, NULL, 0, NULL);
+}
+
+/* The record of one page: -EINVAL when there is none. */
+static int64_t take_page(xengntshr_handle *xgs, char *start, uint32_t i)
+{
+	return mapping_take(xgs, start + (size_t)i * XENLOOP_PAGE_BYTES, 1);
+}
+
+/* All pages or none. */
+static int add_pages(xengntshr_handle *xgs, char *start, uint32_t count, uint32_t id)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < count; i++) {
+		rc = mapping_add(xgs, start + (size_t)i * XENLOOP_PAGE_BYTES, 1, id);
+		while (rc && i--)
+			take_page(xgs, start, i);
+	}
+	return rc;
+}
+
+/* Tell the hypervisor of pages that were just unmapped; those that were not shared are skipped. */
+static int release_pages(xengntshr_handle *xgs, char *start, uint32_t count)
+{
+	uint32_t id = 0, run = 0; /* pages in a row of one share */
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < count; i++) {
+		int64_t own = take_page(xgs, start, i);
+		if (own < 0)
+			continue;
+		if (run && own != id) {
+			rc = release(xgs, id, run);
+			run = 0;
+		}
+		id = own;
+		run++;
+	}
+	return rc || !run ? rc : release(xgs, id, run);
 }
 
 static void *map_shared(xengntshr_handle *xgs, uint32_t count, const uint32_t *refs)
@@ -88,12 +128,12 @@ static void *share(xengntshr_handle *xgs, const struct xenloop_request *request,
 	}
 	void *addr = map_shared(xgs, count, refs);
 	pthread_mutex_lock(&xgs->lock);
-	int rc = addr ? mapping_add(xgs, addr, count, id) : -ENOMEM;
+	int rc = addr ? add_pages(xgs, addr, count, id) : -ENOMEM;
 	pthread_mutex_unlock(&xgs->lock);
 	if (rc) {
 		if (addr)
 			munmap(addr, (size_t)count * XENLOOP_PAGE_BYTES);
-		release(xgs, id);
+		release(xgs, id, count);
 		errno = -rc;
 		return NULL;
 	}
@@ -135,14 +175,13 @@ int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count
 
 	if (fault)
 		return fail(fault);
+	/* Under the lock: another thread's next share may be mapped there as soon as it is free. */
 	pthread_mutex_lock(&xgs->lock);
-	int64_t id = mapping_take(xgs, start_address, count);
+	int rc = munmap(start_address, (size_t)count * XENLOOP_PAGE_BYTES) ? -errno : 0;
+	if (!rc)
+		rc = release_pages(xgs, start_address, count);
 	pthread_mutex_unlock(&xgs->lock);
 
-	if (id < 0)
-		return fail(-id);
-	munmap(start_address, (size_t)count * XENLOOP_PAGE_BYTES);
-	int rc = release(xgs, id);
 	if (rc < 0)
 		return fail(-rc);
 	fault_after(FAULT_UNSHARE);

@@ -57,13 +57,12 @@ int xengnttab_close(xengnttab_handle *xgt)
 {
 	if (!xgt)
 		return 0;
-	mapping_drop_all(xgt);
 	while (xgt->rams) {
 		struct ram *ram = xgt->rams;
 		xgt->rams = ram->next;
 		ram_free(ram);
 	}
-	conn_close(&xgt->conn);
+	mapping_close(xgt);
 	pthread_mutex_destroy(&xgt->lock);
 	free(xgt);
 	return 0;
@@ -102,31 +101,35 @@ static int ram_fetch(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
 	return 0;
 }
 
-/* The RAM at hand of the domain that has this domid now. Lets go of domains that ended. */
-static struct ram *ram_find(xengnttab_handle *xgt, uint32_t domid)
+static bool ram_is_current(xengnttab_handle *xgt, const struct ram *ram)
 {
-	struct ram *found = NULL;
-
-	for (struct ram **link = &xgt->rams; *link;) {
-		struct ram *ram = *link;
-		if (atomic_load(&xgt->conn.tables->slot[ram->slot].incarnation) !=
-		    ram->incarnation) {
-			*link = ram->next;
-			ram_free(ram);
-			continue;
-		}
-		if (ram->domid == domid)
-			found = ram;
-		link = &ram->next;
-	}
-	return found;
+	return atomic_load(&xgt->conn.tables->slot[ram->slot].incarnation) == ram->incarnation;
 }
 
-/* -ESRCH: no domain has this domid. */
+/* Let go of domains that ended: at the start or the end of a call, never while it uses one. */
+static void ram_reap(xengnttab_handle *xgt)
+{
+	for (struct ram **link = &xgt->rams; *link;) {
+		struct ram *ram = *link;
+		if (ram_is_current(xgt, ram)) {
+			link = &ram->next;
+			continue;
+		}
+		*link = ram->next;
+		ram_free(ram);
+	}
+}
+
+/* The RAM of the domain that has this domid now. -ESRCH: there is none. */
 static int ram_get(xengnttab_handle *xgt, uint32_t domid, struct ram **out)
 {
-	*out = ram_find(xgt, domid);
-	return *out ? 0 : ram_fetch(xgt, domid, out);
+	for (struct ram *ram = xgt->rams; ram; ram = ram->next) {
+		if (ram->domid == domid && ram_is_current(xgt, ram)) {
+			*out = ram;
+			return 0;
+		}
+	}
+	return ram_fetch(xgt, domid, out);
 }
 
 struct map_call {
@@ -144,6 +147,8 @@ static int resolve(xengnttab_handle *xgt, const struct map_call *call, struct pa
 
 	for (uint32_t i = 0; i < call->request.count; i++) {
 		uint32_t domid = call->domids[i * call->domids_stride];
+		if (domid == DOMID_SELF)
+			return -EINVAL; /* Xen knows that name in copies only */
 		if (!ram || ram->domid != domid) {
 			int rc = ram_get(xgt, domid, &ram);
 			if (rc)
@@ -199,6 +204,7 @@ static void *map(xengnttab_handle *xgt, const struct map_call *call)
 	struct xenloop_gref *grefs = calloc(count, sizeof(*grefs));
 
 	pthread_mutex_lock(&xgt->lock);
+	ram_reap(xgt);
 	int rc = pages && grefs ? resolve(xgt, call, pages, grefs) : -ENOMEM;
 	if (!rc)
 		rc = map_resolved(xgt, call, pages, grefs, &addr);
@@ -266,7 +272,7 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 		return fail(fault);
 	pthread_mutex_lock(&xgt->lock);
 	int64_t id = mapping_take(xgt, start_address, count);
-	ram_find(xgt, DOMID_INVALID); /* it may have been the last of a domain that ended */
+	ram_reap(xgt); /* it may have been the last of a domain that ended */
 	pthread_mutex_unlock(&xgt->lock);
 
 	if (id < 0)
@@ -315,6 +321,8 @@ static void copy_segment(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *
 	char *source = seg->source.virt, *dest = seg->dest.virt;
 
 	seg->status = fault ? fault : fault_at(FAULT_SEGMENT);
+	if (!seg->len) /* gntdev does not ask Xen */
+		return;
 	if (seg->status == GNTST_okay && (seg->flags & GNTCOPY_source_gref))
 		source = foreign(xgt, &seg->source, false, &seg->status);
 	if (seg->status == GNTST_okay && (seg->flags & GNTCOPY_dest_gref))
@@ -344,15 +352,13 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 
 	if (fault > 0)
 		return fail(fault);
-	pthread_mutex_lock(&xgt->lock);
-	for (uint32_t i = 0; i < count; i++) {
-		if (!segment_is_sound(&segs[i])) {
-			pthread_mutex_unlock(&xgt->lock);
-			segs[i].status = GNTST_bad_copy_arg;
+	for (uint32_t i = 0; i < count; i++)
+		if (!segment_is_sound(&segs[i]))
 			return fail(EINVAL);
-		}
+	pthread_mutex_lock(&xgt->lock);
+	ram_reap(xgt);
+	for (uint32_t i = 0; i < count; i++)
 		copy_segment(xgt, &segs[i], fault);
-	}
 	pthread_mutex_unlock(&xgt->lock);
 	fault_after(FAULT_COPY);
 	return 0;

@@ -57,9 +57,14 @@ int mapping_add(struct xengntdev_handle *handle, void *addr, uint32_t count, uin
 	if (!mapping)
 		return -ENOMEM;
 	*mapping = (struct mapping){.addr = addr, .count = count, .id = id};
-	if (!tsearch(mapping, &handle->mappings, by_address)) {
+	struct mapping **place = tsearch(mapping, &handle->mappings, by_address);
+	if (!place) {
 		free(mapping);
 		return -ENOMEM;
+	}
+	if (*place != mapping) { /* the program itself unmapped what was there before */
+		free(*place);
+		*place = mapping;
 	}
 	return 0;
 }
@@ -78,16 +83,14 @@ int64_t mapping_take(struct xengntdev_handle *handle, void *addr, uint32_t count
 	return id;
 }
 
-static void drop(void *node)
+void mapping_close(struct xengntdev_handle *handle)
 {
-	struct mapping *mapping = node;
+	bool in_use = handle->mappings;
 
-	munmap(mapping->addr, (size_t)mapping->count * XENLOOP_PAGE_BYTES);
-	free(mapping);
-}
-
-void mapping_drop_all(struct xengntdev_handle *handle)
-{
-	tdestroy(handle->mappings, drop);
+	tdestroy(handle->mappings, free);
 	handle->mappings = NULL;
+	if (in_use)
+		conn_leave(&handle->conn);
+	else
+		conn_close(&handle->conn);
 }

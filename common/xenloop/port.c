@@ -88,19 +88,14 @@ static void close_port(struct domain *dom, uint32_t port)
 	atomic_fetch_add(&entry->word, 1ull << XENLOOP_SEQ_SHIFT);
 }
 
-static bool may_bind(const struct conn *conn, uint32_t domid)
-{
-	return conn->restricted_to == XENLOOP_NONE || conn->restricted_to == domid;
-}
-
 int64_t port_bind_unbound(struct conn *conn, uint32_t domid)
 {
-	if (!may_bind(conn, domid))
-		return -EACCES;
+	if (conn->restricted_to != XENLOOP_NONE)
+		return -EACCES; /* for its own domain, too */
 	int64_t port = find_free(conn->dom);
 	if (port >= 0)
 		open_port(conn->dom, port, conn, PORT_UNBOUND)->remote_domid =
-			domid == DOMID_SELF ? conn->dom->domid : domid;
+			domid == DOMID_SELF ? conn->dom->domid : (domid_t)domid;
 	return port;
 }
 
@@ -118,7 +113,7 @@ int64_t port_bind_interdomain(struct hypervisor *hv, struct conn *conn, uint32_t
 {
 	struct domain *dom = conn->dom, *remote = domain_find(hv, domid, dom);
 
-	if (!may_bind(conn, domid))
+	if (conn->restricted_to != XENLOOP_NONE && conn->restricted_to != domid)
 		return -EACCES;
 	if (!remote)
 		return -ESRCH;
@@ -132,9 +127,8 @@ int64_t port_bind_interdomain(struct hypervisor *hv, struct conn *conn, uint32_t
 	open_port(dom, port, conn, PORT_INTERDOMAIN);
 	connect_end(dom, port, remote, remote_port);
 	connect_end(remote, remote_port, dom, port);
-	raise_event(
-		dom,
-		port); /* events sent before went nowhere: as Xen, assume that there were some */
+	/* Events sent before went nowhere: as Xen, assume that there were some. */
+	raise_event(dom, port);
 	return port;
 }
 
@@ -146,6 +140,8 @@ int64_t port_bind_virq(struct conn *conn, uint32_t virq)
 		return -EACCES;
 	if (virq >= NR_VIRQS)
 		return -EINVAL;
+	if (virq == VIRQ_TIMER)
+		return -EEXIST; /* the kernel has it */
 	for (uint32_t port = 1; port < XENLOOP_PORTS; port++)
 		if (dom->port[port].state == PORT_VIRQ && dom->port[port].virq == virq)
 			return -EEXIST;
@@ -173,8 +169,8 @@ static void disown(struct domain *dom, uint32_t port)
 
 int64_t port_unbind(struct conn *conn, uint32_t port)
 {
-	if (port >= XENLOOP_PORTS)
-		return -EINVAL;
+	if (port > conn->dom->max_port && port > XENLOOP_DEFAULT_MAX_PORT)
+		return -EINVAL; /* Linux has no event word for it */
 	if (!owns(conn, port))
 		return -ENOTCONN;
 	disown(conn->dom, port);

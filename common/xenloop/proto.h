@@ -56,13 +56,13 @@ enum xenloop_op {
 	XENLOOP_RESTRICT,	  /* domid */
 	XENLOOP_PEER_PIPE,	  /* port -> handle that owns the remote end; fd its pipe */
 	XENLOOP_ADOPT,		  /* fd a pipe: take over the handle that it belongs to */
-	/* GNTTAB (RAM: CTRL as well) */
+	/* GNTTAB (RAM: CTRL of dom0 as well) */
 	XENLOOP_RAM,   /* domid -> slot, incarnation in count; fd RAM */
 	XENLOOP_MAP,   /* count, flags, notify_*, + struct xenloop_gref[] -> map id */
 	XENLOOP_UNMAP, /* id */
 	/* GNTSHR */
 	XENLOOP_SHARE,	 /* domid, count, flags, notify_* -> share id, + uint32_t gref[] */
-	XENLOOP_UNSHARE, /* id */
+	XENLOOP_UNSHARE, /* id, count: so many of its pages; when all were named, it ends */
 	/* CTRL of dom0, RUNNER */
 	XENLOOP_DOMAINS, /* domid (first), count (at most) -> how many, + xenloop_domain_info[] */
 	XENLOOP_PORT_STATUS, /* domid, port -> 0, + struct xenloop_port_status */

@@ -49,6 +49,14 @@ void storemux_route_refuse(struct storemux *mux, struct storemux_client *client,
 	deliver(mux, client, &hdr, name);
 }
 
+/* What a kernel says to every XS_UNWATCH, also of what is not watched. */
+static void say_unwatched(struct storemux *mux, struct storemux_client *client, uint32_t req_id)
+{
+	struct xsd_sockmsg hdr = {.type = XS_UNWATCH, .req_id = req_id, .len = sizeof("OK")};
+
+	deliver(mux, client, &hdr, "OK");
+}
+
 /* The message in mux->out becomes a request of owner's; there is room for it. */
 static void post(struct storemux *mux, uint32_t owner, uint32_t client_id, uint32_t watch_id)
 {
@@ -114,9 +122,10 @@ static int request_unwatch(struct storemux *mux, struct storemux_client *client)
 	if (!token)
 		return -EINVAL;
 	watch = storemux_table_find_watch(mux->table, owner_of(mux, client), in->body, token);
-	if (!watch)
-		return -ENOENT;
-	post_unwatch(mux, watch, &in->hdr);
+	if (watch)
+		post_unwatch(mux, watch, &in->hdr);
+	else
+		say_unwatched(mux, client, in->hdr.req_id);
 	return 0;
 }
 
@@ -152,7 +161,7 @@ static int request_path(struct storemux *mux, struct storemux_client *client)
 	return 0;
 }
 
-/* 0: the client's request is in mux->out. -errno: it is refused. */
+/* 0: the client's request is in mux->out, or answered. -errno: it is refused. */
 static int route_request(struct storemux *mux, struct storemux_client *client)
 {
 	const struct xsd_sockmsg *hdr = &client->in.hdr;
@@ -363,8 +372,12 @@ static int route_reply(struct storemux *mux)
 	if (!storemux_table_take_request(mux->table, in->hdr.req_id, &request))
 		return -EPROTO;
 	rc = settle(mux, &request);
-	in->hdr.req_id = request.client_id;
-	deliver(mux, &mux->clients[request.owner], &in->hdr, in->body);
+	if (request.type == XS_UNWATCH) {
+		say_unwatched(mux, &mux->clients[request.owner], request.client_id);
+	} else {
+		in->hdr.req_id = request.client_id;
+		deliver(mux, &mux->clients[request.owner], &in->hdr, in->body);
+	}
 	return rc;
 }
 

@@ -110,8 +110,6 @@ int storemux_table_add_watch(struct storemux_table *table, uint32_t owner, const
 	struct storemux_watch **watches = table->owners[owner].watches;
 	uint32_t i = 0;
 
-	if (storemux_table_find_watch(table, owner, path, token))
-		return -EEXIST;
 	while (i < STOREMUX_WATCHES_PER_CLIENT && watches[i])
 		i++;
 	if (i == STOREMUX_WATCHES_PER_CLIENT)

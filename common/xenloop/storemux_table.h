@@ -45,11 +45,11 @@ bool storemux_table_take_request(struct storemux_table *table, uint32_t ring_id,
 				 struct storemux_request *request);
 bool storemux_table_has_room(const struct storemux_table *table, uint32_t owner);
 
-/* A watch in state ADDING, good until it is removed; path and token are copied. -EEXIST: the owner
- * has this pair already (and has not begun to remove it). -E2BIG: its share is in use. -ENOMEM. */
+/* A watch in state ADDING, good until it is removed; path and token are copied, and may equal those
+ * of another. -E2BIG: the owner's share is in use. -ENOMEM. */
 int storemux_table_add_watch(struct storemux_table *table, uint32_t owner, const char *path,
 			     const char *token, struct storemux_watch **watch);
-/* The owner's watch with that path and token, unless it is REMOVING. NULL: none. */
+/* A watch of the owner's with that path and token that is not REMOVING. NULL: none. */
 struct storemux_watch *storemux_table_find_watch(struct storemux_table *table, uint32_t owner,
 						 const char *path, const char *token);
 /* Any owner's, in any state. NULL: none (any more). */

@@ -14,25 +14,10 @@ static const struct {
 	const char *rule;
 	const char *reason;
 } known[] = {
-	{"xenloop", "mapping_outlives_its_closed_handle",
-	 "xengnttab_close unmaps the handle's pages, as the library's header says and Linux does "
-	 "not"},
-	{"xenloop", "grant_outlives_the_closed_gntshr_handle",
-	 "xengntshr_close ends the handle's grants; with Linux their mapping keeps them"},
-	{"xenloop", "unshare_of_some_pages_is_accepted",
-	 "xengntshr_unshare must name all pages of one share"},
-	{"xenloop", "copy_of_no_bytes_is_okay_whatever_the_gref",
-	 "the grant of an empty segment is checked"},
-	{"xenloop", "segments_before_an_unsound_one_are_not_copied",
-	 "a grant copy checks and copies one segment after the other"},
 	{"xenloop", "copy_to_bad_local_address_is_EFAULT",
 	 "the library copies in the caller's process: a fault is the caller's"},
 	{"xenloop", "write_of_a_port_to_the_fd_unmasks_it",
 	 "the fd of an event handle is a pipe: only xenevtchn_unmask unmasks"},
-	{"xenloop", "restricted_handle_gets_no_unbound_port",
-	 "a restricted event handle gets unbound ports for its domain"},
-	{"xenloop", "second_equal_watch_is_accepted_in_a_guest",
-	 "xenstored sees a guest's watches as they were set, not the kernel's own tokens"},
 };
 #define NR_KNOWN (sizeof(known) / sizeof(known[0]))
 

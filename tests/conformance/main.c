@@ -6,13 +6,8 @@
  * Needs root on real Xen. Run by tests/e2e/conformance.sh, and by hand in any pair of domains.
  *
  * What xenloop is known not to do as Xen does, and `--known xenloop` therefore expects (known.c):
- * - The end of a handle ends its mappings and its grants; with Linux munmap or exit does.
- * - Of the pages of one share all are unshared at a time, or none.
- * - A grant copy checks and copies one segment after the other, empty ones too; a bad local address
- *   is a fault of the caller instead of EFAULT.
+ * - In a grant copy, a bad local address is a fault of the caller instead of EFAULT.
  * - Writing a port to the fd of an event handle does not unmask it.
- * - A restricted event handle is given unbound ports.
- * - A guest's second equal watch on one handle is EEXIST, as in dom0.
  */
 #include <errno.h>
 #include <getopt.h>
