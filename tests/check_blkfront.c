@@ -191,6 +191,35 @@ START_TEST(requests_reach_the_backend_as_given)
 }
 END_TEST
 
+START_TEST(discards_reach_a_backend_that_offers_them)
+{
+	struct rwy_blk_limits limits = {.capacity_sect = CAPACITY_SECT, .discard = true};
+	struct rwy_blkfront_request request = {
+		.op = RWY_BLK_OP_DISCARD,
+		.sector = 100,
+		.nr_sect = CAPACITY_SECT - 100,
+		.flag = BLKIF_DISCARD_SECURE,
+		.cookie = (void *)(uintptr_t)3,
+	};
+	struct rwy_blk_request got;
+
+	ck_assert_int_eq(rwy_blkfront_put_request(&bf, &request), -EOPNOTSUPP);
+	ck_assert_int_eq(rwy_blkfront_set_limits(&bf, &limits), 0);
+	ck_assert_int_eq(rwy_blkfront_put_request(&bf, &request), 0);
+	request.nr_sect++;
+	ck_assert_int_eq(rwy_blkfront_put_request(&bf, &request), -EINVAL);
+	rwy_blkfront_push(&bf);
+	back_take(&got);
+	ck_assert_int_eq(got.op, RWY_BLK_OP_DISCARD);
+	ck_assert_uint_eq(got.sector, 100);
+	ck_assert_uint_eq(got.nr_sect, CAPACITY_SECT - 100);
+	ck_assert_uint_eq(got.flag, BLKIF_DISCARD_SECURE);
+	ck_assert_uint_eq(got.nr_segs, 0);
+	back_answer(got.id, BLKIF_OP_DISCARD, BLKIF_RSP_OKAY);
+	expect_completion(3, 0);
+}
+END_TEST
+
 START_TEST(requests_out_of_bounds_are_refused_here)
 {
 	struct rwy_blkfront_request request = request_of(RWY_BLK_OP_READ, 0, 1);
@@ -455,6 +484,7 @@ static Suite *blkfront_suite(void)
 	tcase_add_test(honest, init_refuses_what_breaks_a_bound);
 	tcase_add_test(honest, nothing_is_sent_before_the_limits_are_known);
 	tcase_add_test(honest, requests_reach_the_backend_as_given);
+	tcase_add_test(honest, discards_reach_a_backend_that_offers_them);
 	tcase_add_test(honest, requests_out_of_bounds_are_refused_here);
 	tcase_add_test(honest, full_ring_says_so_and_recovers);
 	tcase_add_test(honest, every_completion_is_right_whatever_the_order);

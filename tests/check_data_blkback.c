@@ -276,6 +276,37 @@ START_TEST(blkback_goes_silent_when_the_ring_breaks)
 }
 END_TEST
 
+/* Data pages that are the ring's own: what is read from the disk comes out as indexes. */
+START_TEST(blkback_breaks_a_ring_that_a_guest_reads_the_disk_into)
+{
+	struct guest g, other;
+	uint32_t local = 1 + WORLD_PORT_BASE;
+
+	guest_init(&g, 0, 1, 1);
+	guest_init(&other, 1, 1, 2);
+	struct blkback *dev = attach(&g, CTL_ENGINE_NULL);
+	struct blkback *honest = attach(&other, CTL_ENGINE_NULL);
+	struct rwy_blk_request req = guest_request(RWY_BLK_OP_READ, 1, 0, g.ring_page, 1);
+
+	guest_put(&g, &req);
+	guest_push(&g);
+	for (int i = 0; i < 20; i++)
+		round_of_lane();
+	ck_assert_int_eq(nr_broken, 1);
+	ck_assert_uint_eq(dev->queue.in_flight, 0);
+	/* Nothing happens to it any more, whatever it sends; the other one is served. */
+	uint32_t notified = world.port[local].notified;
+
+	world_kick(g.port);
+	ck_assert_int_eq(run_pages(&other, RWY_BLK_OP_READ, 0, DATA, 1), BLKIF_RSP_OKAY);
+	ck_assert_int_eq(nr_broken, 1);
+	ck_assert_uint_eq(world.port[local].notified, notified);
+	detach(dev);
+	detach(honest);
+	ck_assert_uint_eq(lane->bufs.nr_free, 64);
+}
+END_TEST
+
 START_TEST(blkback_refuses_a_ring_with_impossible_indexes)
 {
 	struct guest g;
@@ -301,7 +332,7 @@ START_TEST(blkback_attach_leaves_nothing_behind_when_it_fails)
 	uint32_t nr_free_slots = lane->uring.nr_free_slots;
 
 	guest_init(&g, 0, 2, 1);
-	for (int wrong = 0; wrong < 8; wrong++) {
+	for (int wrong = 0; wrong < 11; wrong++) {
 		struct ctl_attach msg = attach_message(&g, CTL_ENGINE_FILE);
 		int fd = disk;
 
@@ -330,10 +361,20 @@ START_TEST(blkback_attach_leaves_nothing_behind_when_it_fails)
 		case 7:
 			fd = 100000; /* no open file */
 			break;
+		case 8:
+			msg.domid = DOMID_SELF;
+			break;
+		case 9: /* whose end in bytes is none that a file can have */
+			msg.capacity_sect = RWY_BLK_MAX_CAPACITY_SECT + 1;
+			break;
+		case 10:
+			msg.engine = CTL_ENGINE_NULL; /* and yet a file */
+			break;
 		}
 		reason[0] = '\0';
 		ck_assert_int_lt(blkback_attach(lane, &msg, fd, &owner, NULL, &dev, reason), 0);
 		ck_assert_str_ne(reason, "");
+		ck_assert_int_eq(strstr(reason, "domain id") != NULL, wrong == 8);
 		ck_assert_int_eq(world.mapped, 0);
 		ck_assert_uint_eq(lane->uring.nr_free_slots, nr_free_slots);
 		ck_assert(!world.port[1 + WORLD_PORT_BASE].bound);
@@ -525,6 +566,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, blkback_refuses_operations_it_did_not_offer);
 	tcase_add_test(tc, blkback_gives_no_old_data_when_the_file_shrank);
 	tcase_add_test(tc, blkback_goes_silent_when_the_ring_breaks);
+	tcase_add_test(tc, blkback_breaks_a_ring_that_a_guest_reads_the_disk_into);
 	tcase_add_test(tc, blkback_refuses_a_ring_with_impossible_indexes);
 	tcase_add_test(tc, blkback_attach_leaves_nothing_behind_when_it_fails);
 	tcase_add_test(tc, blkback_detach_answers_what_is_in_flight);

@@ -304,6 +304,114 @@ START_TEST(ctl_waits_for_a_control_that_reads_nothing)
 }
 END_TEST
 
+/* Until the data process waits for room. How many. */
+static int fill_the_socket(void)
+{
+	int nr = 0;
+
+	while (STAILQ_EMPTY(&ctl.unsent)) {
+		say_device(CTL_STATS, 1);
+		rounds(1);
+		nr++;
+	}
+	return nr;
+}
+
+/* News of its own accord, more than go into the socket at once. */
+START_TEST(ctl_loses_no_news_that_has_to_wait)
+{
+	enum {
+		NR = 12
+	};
+	const int smallest = 1;
+	struct guest more[NR];
+	union answer answer;
+
+	hear_hello();
+	ck_assert_int_eq(setsockopt(ctl.fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest)), 0);
+	for (uint32_t i = 0; i < NR; i++) {
+		guest_init(&more[i], 1 + i, 1, 2 + i);
+		guest = more[i];
+		attach(100 + i);
+	}
+	int heard = fill_the_socket();
+
+	for (uint32_t i = 0; i < NR; i++) {
+		((struct rwy_sring *)world.page[more[i].ring_page])->req_prod = 12345;
+		world_kick(more[i].port);
+		rounds(5);
+	}
+	for (; heard > 0; heard--)
+		ck_assert_uint_eq(await(&answer), CTL_STATS_REPLY);
+	for (uint32_t i = 0; i < NR; i++) {
+		ck_assert_uint_eq(await(&answer), CTL_BROKEN);
+		ck_assert_uint_eq(answer.header.device_id, 100 + i);
+	}
+	/* And it listens again. */
+	say_device(CTL_STATS, 100);
+	ck_assert_uint_eq(await(&answer), CTL_STATS_REPLY);
+	ck_assert_int_eq(answer.stats.err, 0);
+}
+END_TEST
+
+START_TEST(ctl_leaves_when_nobody_reads_its_answers_any_more)
+{
+	hear_hello();
+	attach(1);
+	fill_the_socket();
+	close(control);
+	control = -1;
+	ck_assert_int_eq(lane_run(lane), 0);
+	ck_assert_uint_eq(ctl.nr_devices, 0);
+	ck_assert_int_eq(world.mapped, 0);
+}
+END_TEST
+
+START_TEST(ctl_leaves_when_control_asks_and_cannot_be_answered)
+{
+	hear_hello();
+	attach(1);
+	ck_assert_int_eq(shutdown(control, SHUT_RD), 0);
+	say_device(CTL_STATS, 1);
+	ck_assert_int_eq(lane_run(lane), 0);
+	ck_assert_uint_eq(ctl.nr_devices, 0);
+}
+END_TEST
+
+START_TEST(ctl_takes_no_more_devices_than_it_has_room_for)
+{
+	struct ctl_attach msg = attach_message(0, CTL_ENGINE_NULL);
+	union answer answer;
+
+	hear_hello();
+	attach(1);
+	ctl.nr_devices += DATA_MAX_DEVICES - 1;
+	msg.header.device_id = 2;
+	msg.ring_gref[0] = 1;
+	msg.evtchn = 2;
+	say(&msg, sizeof(msg), -1);
+	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
+	ck_assert_int_lt(answer.result.err, 0);
+	ck_assert_ptr_nonnull(strstr(answer.result.reason, "too many devices"));
+	ck_assert_int_eq(world.mapped, 1);
+	ctl.nr_devices -= DATA_MAX_DEVICES - 1;
+}
+END_TEST
+
+START_TEST(ctl_must_be_able_to_say_hello)
+{
+	static struct ctl deaf; /* the lane knows of it until it ends */
+	int pair[2];
+
+	ck_assert_int_eq(ctl_init(&deaf, lane, 9999), -EBADF);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	close(pair[0]);
+	ck_assert_int_eq(ctl_init(&deaf, lane, pair[1]), -EPIPE);
+	ctl_fini(&deaf);
+	close(pair[1]);
+}
+END_TEST
+
 START_TEST(ctl_leaves_after_control_when_guests_are_answered)
 {
 	struct rwy_blk_response rsp;
@@ -345,6 +453,11 @@ static Suite *suite(void)
 	tcase_add_test(tc, ctl_reports_a_broken_ring_once);
 	tcase_add_test(tc, ctl_drops_messages_that_make_no_sense);
 	tcase_add_test(tc, ctl_waits_for_a_control_that_reads_nothing);
+	tcase_add_test(tc, ctl_loses_no_news_that_has_to_wait);
+	tcase_add_test(tc, ctl_leaves_when_nobody_reads_its_answers_any_more);
+	tcase_add_test(tc, ctl_leaves_when_control_asks_and_cannot_be_answered);
+	tcase_add_test(tc, ctl_takes_no_more_devices_than_it_has_room_for);
+	tcase_add_test(tc, ctl_must_be_able_to_say_hello);
 	tcase_add_test(tc, ctl_leaves_after_control_when_guests_are_answered);
 	tcase_add_test(tc, ctl_leaves_at_once_without_devices);
 	suite_add_tcase(s, tc);

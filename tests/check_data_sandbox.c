@@ -3,6 +3,7 @@
  * The data process's sandbox, entered for real in a child: what is gone, and that trying for more
  * is the end of it. As root all of it is tested; otherwise what an ordinary user can give up.
  */
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -269,14 +271,175 @@ START_TEST(sandbox_leaves_root_nothing)
 }
 END_TEST
 
+/* Run act, which ends by _exit, in a child; its exit status. */
+static int status_of(int (*act)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		rwy_log_init("check", RWY_LOG_ERROR);
+		_exit(act());
+	}
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "killed by signal %d", WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+static void expect_refusal(int (*act)(void))
+{
+	ck_assert_int_eq(status_of(act), EPERM);
+}
+
+#define ORDINARY 65534
+
+static int enter_as_an_ordinary_user(void)
+{
+	if (setresgid(ORDINARY, ORDINARY, ORDINARY) || setresuid(ORDINARY, ORDINARY, ORDINARY))
+		return 1;
+	if (sandbox_enter(GRANT_FD, EVTCHN_FD))
+		return 2;
+	return do_what_is_needed();
+}
+
+static int enter_with_a_way_back_to_root(void)
+{
+	if (setresuid(ORDINARY, ORDINARY, 0))
+		return 1;
+	int err = sandbox_enter(GRANT_FD, EVTCHN_FD);
+
+	return seteuid(0) ? 2 : -err; /* it was one */
+}
+
+static int enter_as_root_without(unsigned int capability)
+{
+	capng_get_caps_process();
+	capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, capability);
+	return capng_apply(CAPNG_SELECT_CAPS) ? 1 : -sandbox_enter(GRANT_FD, EVTCHN_FD);
+}
+
+static int enter_without_the_right_to_unshare(void)
+{
+	return enter_as_root_without(CAP_SYS_ADMIN);
+}
+
+static int enter_without_the_right_to_change_root(void)
+{
+	return enter_as_root_without(CAP_SYS_CHROOT);
+}
+
+static int enter_without_the_right_to_change_users(void)
+{
+	return enter_as_root_without(CAP_SETUID);
+}
+
+START_TEST(sandbox_needs_no_root)
+{
+	if (geteuid() == 0)
+		ck_assert_int_eq(status_of(enter_as_an_ordinary_user), 42);
+}
+END_TEST
+
+static int open_a_file_behind_the_filter(void)
+{
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || sandbox_filter_calls(GRANT_FD, EVTCHN_FD))
+		return 1;
+	return open("/etc/passwd", O_RDONLY) < 0;
+}
+
+/* Where nothing else stands in the way. */
+START_TEST(filter_holds_by_itself)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(open_a_file_behind_the_filter());
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+END_TEST
+
+/* A sandbox that is not whole is none: the daemon is told, and serves nobody. */
+START_TEST(sandbox_is_whole_or_refused)
+{
+	if (geteuid() != 0)
+		return;
+	expect_refusal(enter_with_a_way_back_to_root);
+	expect_refusal(enter_without_the_right_to_unshare);
+	expect_refusal(enter_without_the_right_to_change_root);
+	expect_refusal(enter_without_the_right_to_change_users);
+}
+END_TEST
+
+static int raise_limits(struct rlimit *files, struct rlimit *locked)
+{
+	sandbox_raise_limits();
+	return getrlimit(RLIMIT_NOFILE, files) || getrlimit(RLIMIT_MEMLOCK, locked);
+}
+
+static bool may_raise_limits(void)
+{
+	return capng_get_caps_process() == 0 &&
+	       capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_RESOURCE);
+}
+
+static int raise_low_limits(void)
+{
+	struct rlimit files = {100, 200}, locked = {65536, 65536};
+
+	if (setrlimit(RLIMIT_NOFILE, &files) || setrlimit(RLIMIT_MEMLOCK, &locked) ||
+	    raise_limits(&files, &locked))
+		return 1;
+	if (may_raise_limits())
+		return files.rlim_cur != 65536 || locked.rlim_cur != RLIM_INFINITY;
+	return files.rlim_cur != 200 || files.rlim_max != 200 || locked.rlim_cur != 65536;
+}
+
+static int raise_limits_within_what_is_allowed(void)
+{
+	struct rlimit files, locked;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	rlim_t most = files.rlim_max;
+
+	files.rlim_cur = 100;
+	if (setrlimit(RLIMIT_NOFILE, &files) || raise_limits(&files, &locked))
+		return 1;
+	if (most < 65536 && may_raise_limits())
+		most = 65536;
+	return files.rlim_cur != most || files.rlim_max != most;
+}
+
+static int raise_low_limits_as_an_ordinary_user(void)
+{
+	return setresuid(ORDINARY, ORDINARY, ORDINARY) ? 1 : raise_low_limits();
+}
+
+START_TEST(limits_are_raised_as_far_as_they_go)
+{
+	ck_assert_int_eq(status_of(raise_low_limits), 0);
+	ck_assert_int_eq(status_of(raise_limits_within_what_is_allowed), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(status_of(raise_low_limits_as_an_ordinary_user), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("data_sandbox");
 	TCase *tc = tcase_create("sandbox");
 
 	tcase_add_test(tc, sandbox_kills_for_anything_else);
+	tcase_add_test(tc, filter_holds_by_itself);
+	tcase_add_test(tc, sandbox_is_whole_or_refused);
+	tcase_add_test(tc, limits_are_raised_as_far_as_they_go);
 	if (!SANITIZED) {
 		tcase_add_test(tc, sandbox_lets_the_daemon_work);
+		tcase_add_test(tc, sandbox_needs_no_root);
 		tcase_add_test(tc, sandbox_holds_for_any_user);
 		tcase_add_test(tc, sandbox_leaves_root_nothing);
 	}

@@ -413,14 +413,27 @@ START_TEST(loss_of_the_store_wakes_who_polls)
 }
 END_TEST
 
+static int must_not_run(struct rwy_xenbus *store_of, xs_transaction_t tx, void *ctx)
+{
+	(void)store_of;
+	(void)tx;
+	(void)ctx;
+	ck_abort_msg("a transaction that never began");
+}
+
 START_TEST(requests_to_a_lost_store_fail_and_close_still_works)
 {
 	char buf[8];
 	struct rwy_xenbus_watch *watch;
+	uint32_t domid = 99;
 
 	lose_store();
 	ck_assert_int_lt(rwy_xenbus_read(xb, RWY_XENBUS_NO_TX, buf, sizeof(buf), "/a"), 0);
 	ck_assert_int_lt(rwy_xenbus_add_watch(xb, saw, NULL, &watch, "/a"), 0);
+	ck_assert_int_lt(rwy_xenbus_transact(xb, must_not_run, NULL), 0);
+	ck_assert_int_lt(rwy_xenbus_find_domain(xb, "guest", &domid), 0);
+	ck_assert_int_lt(rwy_xenbus_find_domain(xb, "5", &domid), 0);
+	ck_assert_uint_eq(domid, 99);
 	rwy_xenbus_remove_watch(subject.watch);
 }
 END_TEST

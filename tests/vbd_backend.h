@@ -3,7 +3,7 @@
  * A small blkif backend in memory for tests of frontends on loopback Xen: it lives in dom0, in a
  * thread of the test, closes the way xen-blkback does (Closing on Closing, lets go on Closed), and
  * does otherwise when told to. The test sets the fields under "orders" before or while it runs (through
- * vbd_backend_order). Included by check_vbd_life.c only.
+ * vbd_backend_order). Included by vbd_disk.h only.
  */
 #pragma once
 #include "tests/xenloop_world.h" /* first: xenctrl.h wants to meet Xen's headers before others do */
@@ -21,7 +21,8 @@ struct vbd_backend {
 	/* orders */
 	uint32_t sectors;	  /* what the node says; the disk has DISK_SECT */
 	const char *sectors_text; /* instead, when not NULL */
-	int max_order;		  /* -1: no max-ring-page-order */
+	const char *sector_size;
+	int max_order; /* -1: no max-ring-page-order */
 	bool read_only;
 	bool silent;	      /* never connects */
 	const char *refusal;  /* goes Closed with this error instead of connecting */
@@ -34,7 +35,7 @@ struct vbd_backend {
 	bool restart;	      /* close once, then offer again */
 	bool patient;	      /* does not let go when a new frontend begins without a close */
 	bool anew;	      /* die without a word; the toolstack has its nodes begun anew */
-	bool resized;	      /* write sectors and state again */
+	bool resized;	      /* write its size and state again */
 
 	/* what it has seen */
 	uint32_t connects, disconnects, flushes, nr_ring_pages;
@@ -139,7 +140,7 @@ static inline void vbd_backend_connect(struct vbd_backend *b)
 					      rwy_blk_slot_bytes(RWY_BLK_ABI_NATIVE)),
 			 0);
 	vbd_backend_write_sectors(b);
-	vbd_backend_write(b, "sector-size", "512");
+	vbd_backend_write(b, "sector-size", b->sector_size);
 	vbd_backend_write(b, "info", b->read_only ? "4" : "0");
 	b->connects++;
 	b->nr_held = 0;
@@ -265,6 +266,7 @@ static inline void vbd_backend_on_orders(struct vbd_backend *b)
 	if (b->resized) {
 		b->resized = false;
 		vbd_backend_write_sectors(b);
+		vbd_backend_write(b, "sector-size", b->sector_size);
 		vbd_backend_set_state(b, b->state);
 	}
 }
@@ -354,6 +356,7 @@ static inline void vbd_backend_init(struct vbd_backend *b, uint32_t domid)
 {
 	memset(b, 0, sizeof(*b));
 	b->sectors = DISK_SECT;
+	b->sector_size = "512";
 	b->max_order = 2;
 	b->domid = domid;
 	b->port = -1;
