@@ -14,11 +14,29 @@ endif
 
 Q       := $(if $(V),,@)
 say      = $(if $(V),:,printf '  %-5s %s\n')
-SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -I. -DRINGWAY_VERSION='"$(VERSION)"' -DRINGWAY_PREFIX='"$(PREFIX)"'
-WARN    := -std=gnu11 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wformat=2
+comma    := ,
+# What is built sanitized: all but libxenloop.so, which programs that are not are preloaded with. gcc's runtimes are
+# linked into our programs, so that they come before whatever is preloaded; a plugin's comes with its host (scripts/instrumented.sh).
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CLANG    := $(findstring clang,$(CC))
+SAN_address := a
+SAN_undefined := ub
+SAN_thread := t
+SANLINK  := $(if $(CLANG),,$(patsubst %,-static-lib%san,$(foreach s,$(subst $(comma), ,$(SAN)),$(SAN_$(s)))))
+CPPFLAGS += -D_GNU_SOURCE $(if $(SAN),,-D_FORTIFY_SOURCE=2) -I. -DRINGWAY_VERSION='"$(VERSION)"' -DRINGWAY_PREFIX='"$(PREFIX)"'
+# gcc sees things in instrumented code that are not in the source.
+WARN    := -std=gnu11 -Wall -Wextra $(if $(CLANG)$(if $(SAN),,plain),-Werror,-Wno-clobbered -Wno-maybe-uninitialized) -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wformat=2
 ALL_CFLAGS = $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong $(CFLAGS) $(SANFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS) $(SANFLAGS)
+PROGRAM_LDFLAGS = $(ALL_LDFLAGS) $(SANLINK) $(COUNTED) -pie
+
+ifdef COVERAGE
+CFLAGS  := -O0 -g -U_FORTIFY_SOURCE --coverage -fprofile-update=atomic
+COUNTED := $(BUILD)/obj/tests/coverage_exit.o
+PROGRAM_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,_exit chroot seccomp_load) -lseccomp
+endif
+COVERAGE_GOALS  ?= ring common backend/data
+COVERAGE_MIN    ?= 85
 
 objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 bin      = $(BUILD)/bin/$(1)
@@ -45,7 +63,7 @@ SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
 PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
 TESTS    := $(SUITES) $(PEERS)
 
-.PHONY: all help deps check check-unit check-e2e check-tsan demo lint format install clean
+.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan coverage demo lint format install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -79,12 +97,14 @@ $(call bin,ringway): $(CLI) $(call lib,libcommon.a)
 $(call bin,ringway): LIBS = -lxenstore -ljansson
 $(call bin,xenloop): $(LOOPD) $(MUX) $(call lib,libcommon.a)
 $(call bin,xenloop): LIBS = -lxenstore -lxenevtchn -lxengnttab -lpthread
+$(PROGRAMS) $(TESTS): | $(COUNTED)
 $(PROGRAMS):
 	@mkdir -p $(@D); $(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) -pie $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PROGRAM_LDFLAGS) $(LIBS)
 
 $(call lib,libxenloop.so): $(SHIM) common/xenloop/libxenloop.map
 $(call lib,libxenloop.so): LIBS = -ldl -lpthread
+$(SHIM) $(call lib,libxenloop.so): SANFLAGS =
 $(call lib,libringway.so.0): $(LIBRINGWAY) $(ARCHIVES) frontend/user/libringway.map
 $(call lib,libringway.so.0): LIBS = -lxengnttab -lxenevtchn -lxenstore -lpthread
 $(call lib,nbdkit-ringway-plugin.so): $(call objs,frontend/user/nbdkit_*.c) $(call lib,libringway.so.0)
@@ -94,7 +114,6 @@ $(SHARED):
 	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 		$(addprefix -Wl$(comma)--version-script=,$(filter %.map,$^)) $(ALL_LDFLAGS) $(LIBS)
 	$(Q)$(if $(findstring .so.,$@),ln -sf $(@F) $(basename $@))
-comma := ,
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D); $(say) CC $<
@@ -105,32 +124,42 @@ $(BUILD)/obj/%.o: %.c
 TEST_ARCHIVES := $(foreach a,control data cli ringway front ring xenloop_mux common,$(call lib,lib$(a).a))
 $(SUITES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
 	@mkdir -p $(@D); $(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(ALL_LDFLAGS) -pie \
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(PROGRAM_LDFLAGS) \
 		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd \
 		$(shell pkg-config --libs check) -lpthread
 
 $(foreach p,$(PEERS),$(eval $(p): $(call objs,tests/$(notdir $(p))/*.c) $(call lib,libring.a) $(call lib,libcommon.a)))
 $(PEERS):
 	@mkdir -p $(@D); $(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) -pie \
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PROGRAM_LDFLAGS) \
 		-lxenstore -lxengnttab -lxenevtchn -lxenctrl -lpthread
 
+tests: all $(TESTS)
+
 check: deps ## all tests: units, then end to end on loopback Xen
-	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)scripts/check $(BUILD)
 
 check-unit: deps ## the unit suites alone
-	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)scripts/check $(BUILD) unit
 
 check-e2e: deps ## the end-to-end tests alone
-	$(Q)$(MAKE) --no-print-directory all $(TESTS)
+	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)scripts/check $(BUILD) e2e
 
-check-tsan: ## the ring's two-thread suites under ThreadSanitizer
-	$(Q)scripts/deps build lint
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang SAN=thread $(BUILD)/tsan/tests/check_ring_stress
-	$(Q)CK_FORK=no $(BUILD)/tsan/tests/check_ring_stress
+check-asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CC=gcc SAN=address,undefined check
+
+# gcc refuses the ring's fences here. What is watched is a process's threads, not two processes on shared pages.
+check-tsan: ## all tests under ThreadSanitizer, but for a few that scripts/instrumented.sh names
+	$(Q)scripts/deps build test lint
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang SAN=thread check
+
+coverage: ## all tests, and how many lines of each folder they ran; the folders of COVERAGE_GOALS need COVERAGE_MIN percent
+	$(Q)scripts/deps build test coverage
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CC=gcc COVERAGE=1 tests
+	$(Q)scripts/coverage $(BUILD)/coverage $(COVERAGE_MIN) $(COVERAGE_GOALS)
 
 demo: deps ## the main job on loopback Xen: three guests, two disks, one refusal
 	$(Q)$(MAKE) --no-print-directory all

@@ -9,6 +9,9 @@ build=$(realpath "${1:-build}")
 export PATH=$build/bin:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/ringway.XXXXXX")
 export XENLOOP_DIR=$work/xen RINGWAY_RUNDIR=$work/run
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/instrumented.sh"
+collect_reports "$work/reports"
+wrap_programs "$work/wrapped"
 ringwayd_pid='' ringwayd_flags=() started_pids=()
 
 fail() {
@@ -46,7 +49,12 @@ clean_up() {
 	for pid in "${started_pids[@]}" $ringwayd_pid; do
 		wait "$pid" 2>/dev/null
 	done
+	[ -z "$instrument" ] || wait_for 10 has_left ringwayd-data
 	[ -d "$XENLOOP_DIR" ] && xenloop down >/dev/null 2>&1
+	if reported "$work"/*.log; then
+		echo "FAIL: a sanitizer reported the above"
+		rc=1
+	fi >&2
 	rm -rf "$work"
 	exit $rc
 }
@@ -54,13 +62,21 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# wait_for SECONDS COMMAND...: until the command succeeds; fails after the time.
+# wait_for SECONDS COMMAND...: until the command succeeds; fails after the time (which is longer for an instrumented build).
 wait_for() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * RINGWAY_SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $deadline ] || return 1
 		read -rt 0.02 <> <(:) || :
+	done
+}
+
+# has_left PROGRAM: no process of it is there any more in this script's instances. Its last words are not to be cut off.
+has_left() {
+	local pid
+	for pid in $(pgrep -x "$1"); do
+		! grep -qzs "^XENLOOP_DIR=$work/" "/proc/$pid/environ" || return 1
 	done
 }
 
@@ -78,7 +94,18 @@ start_xen() {
 	xenloop up >"$work/xenloop.log" 2>&1 || fail "xenloop up"
 }
 
+# hypervisor_pid DIR: the hypervisor process of the instance there. Its log is its standard output.
+hypervisor_pid() {
+	local pid
+	for pid in $(pgrep -x xenloop-hv); do
+		if [ "$(readlink "/proc/$pid/fd/1")" = "$(realpath "$1")/log" ]; then
+			echo "$pid"
+		fi
+	done
+}
+
 start_ringwayd() {
+	rm -f "$RINGWAY_RUNDIR/ringwayd.sock" # of one that was killed
 	xenloop exec 0 -- ringwayd "${ringwayd_flags[@]}" >>"$work/ringwayd.log" 2>&1 &
 	ringwayd_pid=$!
 	wait_for 10 test -S "$RINGWAY_RUNDIR/ringwayd.sock" || fail "ringwayd did not start"
@@ -131,4 +158,14 @@ backend_dir() {
 
 same() {
 	[ "$1" = "$2" ] || fail "$3: expected '$2', got '$1'"
+}
+
+# xen_program NAME: the path of a program of Xen's that is not in PATH, the newest version's; is then in $xen_program.
+# shellcheck disable=SC2034
+xen_program() {
+	xen_program=$(compgen -G "/usr/lib/xen*/bin/$1" | sort -V | tail -1)
+	[ -x "$xen_program" ] || {
+		echo "needs $1, which is not installed (Debian: xen-utils-4.17)"
+		exit 77
+	}
 }
