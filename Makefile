@@ -63,7 +63,7 @@ SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
 PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
 TESTS    := $(SUITES) $(PEERS)
 
-.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan coverage demo lint format install clean
+.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen coverage demo lint format install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -155,6 +155,12 @@ check-asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 check-tsan: ## all tests under ThreadSanitizer, but for a few that scripts/instrumented.sh names
 	$(Q)scripts/deps build test lint
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang SAN=thread check
+
+check-xen: deps ## scenarios on real Xen under QEMU's emulation; SCENARIO=name for one
+	$(Q)scripts/deps lab
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/lab/build.sh $(BUILD)
+	$(Q)tests/lab/run.sh $(BUILD) $(SCENARIO)
 
 coverage: ## all tests, and how many lines of each folder they ran; the folders of COVERAGE_GOALS need COVERAGE_MIN percent
 	$(Q)scripts/deps build test coverage
