@@ -30,9 +30,11 @@ struct holding {
 /* Zero on reuse, and no longer accounted to anybody. */
 static void free_page(struct domain *dom, uint32_t gref)
 {
-	dom->grant[gref].state = GRANT_FREE;
+	struct grant *grant = &dom->grant[gref];
+
+	grant->state = GRANT_FREE;
 	if (gref >= XENLOOP_FIRST_GREF) {
-		dom->grant[gref].next_free = dom->free_gref;
+		grant->next_free = dom->free_gref;
 		dom->free_gref = gref;
 	}
 	if (fallocate(dom->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
