@@ -16,7 +16,7 @@ static struct rwy_xenbus *dom0; /* the test's own eyes and hands */
 static struct rwy_vbd *vbd;
 static char why[RWY_VBD_WHY_BYTES];
 static const struct rwy_vbd_options impatient = {
-	.connect_timeout_ms = 400,
+	.connect_timeout_ms = 1000,
 	.reconnect_timeout_ms = 400,
 };
 
@@ -161,7 +161,7 @@ static inline void submit_held(void)
 }
 
 static const struct rwy_vbd_options few_pages = {
-	.connect_timeout_ms = 400,
+	.connect_timeout_ms = 1000,
 	.reconnect_timeout_ms = 400,
 	.max_data_pages = 176,
 };
