@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world that check_storemux.c puts the store mux into: a process for the mux, a store ring, an
+ * The world that check_storemux.c and check_storemux_flow.c put the store mux into: a process for the mux, a store ring, an
  * event channel (a pair of eventfds behind the four libxenevtchn functions that the mux calls), and
  * a small xenstored in a thread at the ring's other end, which can hold back its answers and lie.
  * Of the store it does only what the tests look at: transactions exist, but isolate nothing.
@@ -388,7 +388,7 @@ static void store_set_hold(bool hold)
 	pthread_mutex_unlock(&world.store.lock);
 }
 
-static void store_set_lie(enum lie lie)
+static inline void store_set_lie(enum lie lie)
 {
 	pthread_mutex_lock(&world.store.lock);
 	world.store.lie = lie;
@@ -408,7 +408,7 @@ static void wait_for(bool (*done)(const struct store *s))
 	pthread_mutex_unlock(&world.store.lock);
 }
 
-static bool store_is(bool (*done)(const struct store *s))
+static inline bool store_is(bool (*done)(const struct store *s))
 {
 	bool is;
 
@@ -524,7 +524,7 @@ static void stop_world(void)
 	unlink(world.path);
 }
 
-static uint32_t log_lines_with(const char *text)
+static inline uint32_t log_lines_with(const char *text)
 {
 	char log[4096];
 	ssize_t got = pread(world.log_fd, log, sizeof(log) - 1, 0);
