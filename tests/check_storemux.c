@@ -4,7 +4,6 @@
  * raw sockets, for what the library cannot say) and a small xenstored at the other end of the ring:
  * whose is whose, among several clients, and what a client that has died leaves.
  */
-#include "common/xenloop/storemux_client.h"
 #include "tests/check_main.h"
 #include "tests/storemux_clients.h"
 

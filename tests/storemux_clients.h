@@ -4,6 +4,7 @@
  * Included by the check_storemux*.c programs that run a whole mux.
  */
 #pragma once
+#include "common/xenloop/storemux_message.h"
 #include "tests/storemux_world.h"
 
 static inline struct xs_handle *open_store(void)
