@@ -38,6 +38,21 @@ static void submit(struct blkqueue *q, struct request *req)
 }
 
 /*
+ * What can't be done at once the kernel does in the threads of the lane, one queue for all devices:
+ * a guest that fills a long ring with slow writes would have the others wait behind all of them.
+ */
+static void start_data(struct blkqueue *q)
+{
+	struct request *req;
+
+	while (q->nr_under_way < DATA_UNDER_WAY && (req = STAILQ_FIRST(&q->data_waiting))) {
+		STAILQ_REMOVE_HEAD(&q->data_waiting, link);
+		q->nr_under_way++;
+		submit(q, req);
+	}
+}
+
+/*
  * A flush covers what was completed before it began, so all that wait are done with one. Each would
  * occupy one of the kernel's few workers for as long as the disk takes, and a guest can ask for
  * hundreds at no cost of its own.
@@ -77,8 +92,12 @@ static void finished(struct engine_io *io)
 			  (unsigned long long)req->blk.sector, strerror(-io->result));
 	}
 	owe(q, req, status);
-	if (req == q->flushing)
+	if (req == q->flushing) {
 		end_flush(q, status);
+	} else {
+		q->nr_under_way--;
+		start_data(q);
+	}
 	lane_wake(q->dev->lane, &q->task);
 }
 
@@ -119,11 +138,12 @@ static void start(struct blkqueue *q, struct request *req)
 	req->io.done = finished;
 	req->io.owner = req;
 	if (req->blk.op == RWY_BLK_OP_READ || req->blk.op == RWY_BLK_OP_WRITE) {
-		submit(q, req);
-		return;
+		STAILQ_INSERT_TAIL(&q->data_waiting, req, link);
+		start_data(q);
+	} else {
+		STAILQ_INSERT_TAIL(&q->flush_waiting, req, link);
+		start_flush(q);
 	}
-	STAILQ_INSERT_TAIL(&q->flush_waiting, req, link);
-	start_flush(q);
 }
 
 /*
@@ -327,6 +347,7 @@ int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueu
 {
 	*q = (struct blkqueue){.task.turn = turn, .dev = dev};
 	STAILQ_INIT(&q->owed);
+	STAILQ_INIT(&q->data_waiting);
 	STAILQ_INIT(&q->flush_riders);
 	STAILQ_INIT(&q->flush_waiting);
 	*what = "cannot map the pages that ring-ref names; are they granted to us?";

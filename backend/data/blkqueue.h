@@ -34,6 +34,9 @@ struct blkqueue {
 	uint32_t nr_ring_pages;
 	struct request_set tags;
 	struct request_list owed; /* done, to be answered */
+	/* Reads and writes in the engine, and those that wait because there are enough. */
+	uint32_t nr_under_way;
+	struct request_list data_waiting;
 	/* One flush is under way in the engine at a time; those that came with it are done when it
 	 * is, those that came since share the next. */
 	struct request *flushing;

@@ -44,6 +44,11 @@
 /* Requests that one task takes or answers in one turn. */
 #define DATA_TURN_REQUESTS 32u
 
+/* Reads and writes of one queue that the engine has at a time; the others wait in the queue. */
+#define DATA_UNDER_WAY 64u
+/* Kernel threads of a lane for what can't be done without waiting: one queue can't occupy all. */
+#define DATA_WORKERS 96u
+
 /* Events read from the event channel in one round. */
 #define DATA_ROUND_EVENTS 64u
 

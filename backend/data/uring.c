@@ -87,6 +87,18 @@ static int register_table(struct uring *u, uint32_t nr_files)
 	return ret;
 }
 
+/*
+ * What would block, the kernel does in threads of the lane. There have to be more than one queue can
+ * occupy, or a guest with slow writes keeps all others out. Before Linux 5.15 there are as many as
+ * the kernel thinks fit.
+ */
+static void raise_workers(struct uring *u)
+{
+	unsigned int bounded_and_unbounded[2] = {DATA_WORKERS, 0}; /* 0: as it is */
+
+	io_uring_register_iowq_max_workers(&u->ring, bounded_and_unbounded);
+}
+
 static int restrict_ring(struct uring *u)
 {
 	struct io_uring_restriction rules[sizeof(allowed_ops) + 2] = {0};
@@ -140,6 +152,7 @@ int uring_init(struct uring *u, uint32_t nr_files)
 
 	if (ret < 0)
 		return ret;
+	raise_workers(u);
 	ret = register_table(u, nr_files);
 	if (ret == 0)
 		ret = restrict_ring(u);

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * Flushes of one device share one of the engine's: none is answered by a flush that began before it
- * came. With an engine that the test completes by hand, on the fake Xen of data_world.h.
+ * What a queue lets the engine have at a time: so many reads and writes, and one flush, which those
+ * that wait share; none is answered by a flush that began before it came. With an engine that the
+ * test completes by hand, on the fake Xen of data_world.h.
  */
 #include "tests/data_device.h"
 
-static struct engine_io *held[64];
+#define NR_RING_PAGES 4u
+#define NR_SLOTS      128u
+
+static struct engine_io *held[128];
+static enum engine_op held_op; /* all of them */
 static unsigned int nr_held;
 static struct engine_ops by_hand;
 
 static void hold(struct engine *engine, struct engine_io *io)
 {
 	(void)engine;
-	ck_assert_int_eq(io->op, ENGINE_FLUSH);
+	ck_assert_int_eq(io->op, held_op);
 	held[nr_held++] = io;
 }
 
@@ -24,10 +29,11 @@ static void complete(unsigned int n, int32_t result)
 		round_of_lane();
 }
 
-static struct blkback *attach_by_hand(struct guest *g)
+static struct blkback *attach_by_hand(struct guest *g, enum engine_op op)
 {
 	nr_held = 0;
-	guest_init(g, 0, 1, 1);
+	held_op = op;
+	guest_init(g, 0, NR_RING_PAGES, 1);
 	struct blkback *dev = attach(g, CTL_ENGINE_NULL);
 
 	by_hand = *dev->engine->ops;
@@ -65,7 +71,7 @@ static void expect_answers(struct guest *g, uint64_t first, unsigned int nr, int
 START_TEST(flushes_that_wait_share_the_next)
 {
 	struct guest g;
-	struct blkback *dev = attach_by_hand(&g);
+	struct blkback *dev = attach_by_hand(&g, ENGINE_FLUSH);
 
 	put_flushes(&g, 100, 32);
 	ck_assert_uint_eq(nr_held, 1);
@@ -82,7 +88,7 @@ END_TEST
 START_TEST(flush_is_not_answered_by_one_that_began_before)
 {
 	struct guest g;
-	struct blkback *dev = attach_by_hand(&g);
+	struct blkback *dev = attach_by_hand(&g, ENGINE_FLUSH);
 
 	put_flushes(&g, 100, 1);
 	put_flushes(&g, 101, 2);
@@ -102,7 +108,7 @@ END_TEST
 START_TEST(failed_flush_fails_for_all_that_shared_it)
 {
 	struct guest g;
-	struct blkback *dev = attach_by_hand(&g);
+	struct blkback *dev = attach_by_hand(&g, ENGINE_FLUSH);
 
 	put_flushes(&g, 100, 4);
 	complete(0, 0);
@@ -119,7 +125,7 @@ END_TEST
 START_TEST(detach_waits_for_flushes_that_wait)
 {
 	struct guest g;
-	struct blkback *dev = attach_by_hand(&g);
+	struct blkback *dev = attach_by_hand(&g, ENGINE_FLUSH);
 
 	put_flushes(&g, 100, 3);
 	blkback_detach(dev);
@@ -131,18 +137,52 @@ START_TEST(detach_waits_for_flushes_that_wait)
 }
 END_TEST
 
-static Suite *data_flush_suite(void)
+START_TEST(engine_has_no_more_of_a_queue_than_its_share)
 {
-	Suite *s = suite_create("data_flush");
-	TCase *tc = tcase_create("flush");
+	struct guest g;
+	struct blkback *dev = attach_by_hand(&g, ENGINE_READ);
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		struct rwy_blk_request req = guest_request(RWY_BLK_OP_READ, i, 0, NR_RING_PAGES, 1);
+
+		guest_put(&g, &req);
+	}
+	guest_push(&g);
+	for (int i = 0; i < 10; i++)
+		round_of_lane();
+	ck_assert_uint_eq(nr_held, DATA_UNDER_WAY);
+	complete(5, 0);
+	expect_answers(&g, 5, 1, BLKIF_RSP_OKAY);
+	ck_assert_uint_eq(nr_held, DATA_UNDER_WAY + 1);
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		ck_assert_uint_lt(i, nr_held);
+		if (i != 5)
+			complete(i, 0);
+	}
+	ck_assert_uint_eq(nr_held, NR_SLOTS);
+	detach(dev);
+}
+END_TEST
+
+/* Buffers are not what limits anything here. */
+static void open_wide_lane(void)
+{
+	open_lane(2 * NR_SLOTS);
+}
+
+static Suite *data_queue_suite(void)
+{
+	Suite *s = suite_create("data_queue");
+	TCase *tc = tcase_create("share");
+
+	tcase_add_checked_fixture(tc, open_wide_lane, teardown);
 	tcase_add_test(tc, flushes_that_wait_share_the_next);
 	tcase_add_test(tc, flush_is_not_answered_by_one_that_began_before);
 	tcase_add_test(tc, failed_flush_fails_for_all_that_shared_it);
 	tcase_add_test(tc, detach_waits_for_flushes_that_wait);
+	tcase_add_test(tc, engine_has_no_more_of_a_queue_than_its_share);
 	suite_add_tcase(s, tc);
 	return s;
 }
 
-CHECK_MAIN(data_flush_suite)
+CHECK_MAIN(data_queue_suite)
