@@ -1,45 +1,62 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Build the lab: real Xen, a dom0 and a guest, from Debian packages that are downloaded and unpacked under BUILD/lab and never
-# installed. It trusts apt's signatures. tests/lab/run.sh boots the result. Usage: tests/lab/build.sh BUILD
+# Build the lab: real Xen, a dom0 that is a small Debian with systemd, guests' kernels and images, and the saved state of a
+# dom0 that is up. All of it comes from Debian's packages, under BUILD/lab; nothing is installed on this machine. What is there
+# and still true is kept. Usage: tests/lab/build.sh BUILD
 #
-# Leaves in BUILD/lab: xen, vmlinux (dom0's kernel), guest-kernel (the same, in gzip, for xl), dom0.cpio, guest.cpio.
+# Leaves in BUILD/lab, V being 6.1 and 6.12: xen, dom0.img, vmlinux-V and dom0-V.cpio (dom0), kernel-V and guest-V.cpio
+# (guests), ready-V (the state), root/ and linux-V/ (packages, unpacked).
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 mkdir -p "${1:?usage: tests/lab/build.sh BUILD}/lab"
 lab=$(realpath "$1/lab")
-debs=$lab/debs root=$lab/root
+root=$lab/root
 # shellcheck source=tests/lab/image.sh
 . "$here/image.sh"
+# shellcheck source=tests/lab/machine.sh
+. "$here/machine.sh"
 
-packages=(xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore-utils busybox-static kmod
-	libxencall1 libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1
-	libxenmisc4.17 libxenstore4 libxentoolcore1 libxentoollog1 libyajl2 libuuid1 libkmod2)
-guest_modules=(xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkfront)
-dom0_modules=("${guest_modules[@]}" 9p 9pnet_virtio virtio_pci)
-dom0_programs=(/usr/lib/xen-4.17/bin/{xl,xenstored,xen-init-dom0,xenconsoled,xenconsole,lsevtchn}
-	/usr/bin/xenstore-{exists,list,ls,read,rm,watch,write,chmod})
-guest_programs=(/usr/bin/xenstore-{exists,list,ls,read,rm,watch,write,chmod})
+kernels=(6.1 6.12)
+boot_modules=(virtio_pci virtio_blk ext4 overlay)
+guest_modules=(xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkfront ext4 nbd loop)
+dom0_modules=("${guest_modules[@]}" "${boot_modules[@]}" xen-blkback xen-netback 9p 9pnet_virtio
+	brd dm-mod null_blk bridge tun veth)
+guest_programs=(/bin/bash /usr/bin/xenstore-{exists,list,ls,read,rm,watch,write,chmod} /usr/bin/sha256sum /usr/bin/stat /bin/dd
+	/sbin/mke2fs /sbin/e2fsck)
 
-# The newest kernel of the release: old ones leave the archive within weeks, so that no number may be named here.
-newest_kernel() {
-	apt-cache depends linux-image-amd64 | awk '$1 == "Depends:" { print $2; exit }'
+# step NAME FILE...: runs make_NAME, unless it has been done with the same FILEs and the same words after --.
+step() {
+	local name=$1 stamp=$lab/$1.stamp now
+	shift
+	now=$({ cat "$@" && declare -f "make_$name" && echo "${kernels[*]} ${dom0_modules[*]} ${guest_programs[*]}"; } | sha256sum)
+	[ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
+	rm -f "$stamp"
+	echo "lab: $name"
+	"make_$name"
+	echo "$now" >"$stamp"
 }
 
-# What would be downloaded, by name and version: the lab is built anew when this changes.
-inventory() {
-	apt-cache policy "$@" | awk '/^[^ ]/ { name = $1 } $1 == "Candidate:" { print name, $2 }'
-}
-
-download() {
-	rm -rf "$debs" "$root"
-	mkdir -p "$debs" "$root"
-	(cd "$debs" && apt-get -qq -o APT::Sandbox::User=root download "$@")
-	local deb
-	for deb in "$debs"/*.deb; do
-		dpkg -x "$deb" "$root"
+# dom0's Debian, and next to it the newest kernels: old ones leave the archive within weeks, so that no number may be named.
+make_debian() {
+	rm -rf --one-file-system "$root" "$lab"/linux-*
+	mkdir -p "$lab/debs"
+	local log=$lab/debian.log
+	mmdebstrap --variant=minbase --include="$(sed '/^#/d; /^$/d' "$here/packages" | paste -sd,)" \
+		--aptopt='APT::Install-Recommends "false"' \
+		--customize-hook='mkdir "$1/debs" && chroot "$1" sh -c "cd /debs && apt-get -o APT::Sandbox::User=root download \
+			$(for v in '"${kernels[*]}"'; do chroot "$1" apt-cache pkgnames linux-image-$v. |
+			grep -E "^linux-image-$v\.[0-9]+(-[0-9]+|\+deb12)-amd64$" | sort -V | tail -1; done | paste -sd" ")"' \
+		--customize-hook="sync-out /debs '$lab/debs'" --customize-hook='rm -r "$1/debs"' \
+		bookworm "$root" >"$log" 2>&1 || {
+		tail -20 "$log" >&2
+		return 1
+	}
+	local version
+	for version in "${kernels[@]}"; do
+		dpkg -x "$lab/debs/linux-image-$version".*.deb "$lab/linux-$version"
 	done
+	rm -r "$lab/debs"
 }
 
 # vmlinux FILE: the ELF kernel in a bzImage. QEMU and Xen would unpack it as well, in emulation and slowly.
@@ -61,59 +78,107 @@ vmlinux() {
 		esac
 }
 
-# The folders that both domains' images begin with.
-base_image() {
-	local image=$1
-	rm -rf "$image"
-	mkdir -p "$image"/{bin,sbin,dev,proc,sys,tmp,run,etc,root,lab,mnt,usr/{bin,sbin,local/bin},var/log/xen/console,var/lib/xen}
-	ln -s /run "$image/var/run"
-	ln -s /run/lock "$image/var/lock"
-	cp "$root/bin/busybox" "$image/bin/busybox"
-	"$root/bin/busybox" --list-full | while read -r applet; do
-		[ -e "$image/$applet" ] || ln -s /bin/busybox "$image/$applet"
-	done
-	image_add "$image" /bin/bash /lib/x86_64-linux-gnu/libgcc_s.so.1
-}
-
-dom0_image() {
-	local image=$lab/dom0
-	base_image "$image"
-	image_add "$image" "${dom0_programs[@]}"
-	# xl and the hotplug scripts know options that busybox does not.
-	image_add "$image" /usr/bin/{flock,stat,dd} /sbin/{losetup,ip}
-	image_add_modules "$image" "$version" "${dom0_modules[@]}"
-	mkdir -p "$image/etc/xen"
-	cp -r "$root/etc/xen/scripts" "$image/etc/xen/"
-	: >"$image/etc/xen/xl.conf"
-	ln -s /usr/lib/xen-4.17/bin/xl "$image/usr/sbin/xl"
-	cp "$here/init_dom0.sh" "$image/init"
-	image_pack "$image" "$lab/dom0.cpio"
-}
-
-guest_image() {
-	local image=$lab/guest
-	base_image "$image"
-	image_add "$image" "${guest_programs[@]}"
-	image_add_modules "$image" "$version" "${guest_modules[@]}"
-	cp "$here/init_guest.sh" "$image/init"
-	image_pack "$image" "$lab/guest.cpio"
-}
-
-kernel=$(newest_kernel)
-[ -n "$kernel" ] || {
-	echo "build.sh: apt knows no linux-image-amd64; run apt-get update" >&2
-	exit 1
-}
-packages+=("$kernel")
-version=${kernel#linux-image-}
-wanted=$(inventory "${packages[@]}")
-if [ "$(cat "$lab/inventory" 2>/dev/null)" != "$wanted" ]; then
-	rm -f "$lab/inventory"
-	download "${packages[@]}"
+make_kernels() {
+	local version
 	gzip -dc "$root"/boot/xen-4.17-amd64.gz >"$lab/xen"
-	vmlinux "$root/boot/vmlinuz-$version" >"$lab/vmlinux"
-	gzip -1c "$lab/vmlinux" >"$lab/guest-kernel"
-	echo "$wanted" >"$lab/inventory"
-fi
-dom0_image
-guest_image
+	for version in "${kernels[@]}"; do
+		vmlinux "$lab/linux-$version"/boot/vmlinuz-* >"$lab/vmlinux-$version"
+		gzip -1c "$lab/vmlinux-$version" >"$lab/kernel-$version"
+	done
+}
+
+make_guests() {
+	local version image
+	for version in "${kernels[@]}"; do
+		image=$lab/guest-$version
+		rm -rf "$image"
+		image_busybox "$image"
+		image_add "$image" "${guest_programs[@]}" /lib/x86_64-linux-gnu/libgcc_s.so.1
+		image_add_modules "$image" "$lab/linux-$version" "${guest_modules[@]}"
+		cp "$here/guest/init" "$image/init"
+		image_pack "$image" "$image.cpio"
+		rm -rf "$image"
+	done
+}
+
+# What dom0's systemd need not do.
+masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
+	systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-pcrphase.service getty.target xendomains.service)
+
+make_dom0() {
+	local version image=$lab/dom0 unit
+	rm -rf "$image"
+	cp -a "$root" "$image"
+	rm -rf "$image"/{boot,usr/share/{doc,locale,info},var/{cache,lib}/apt,usr/share/qemu/edk2*}
+	cp -r "$here/dom0/etc" "$here/dom0/usr" "$image/"
+	for unit in "${masked[@]}"; do
+		ln -sf /dev/null "$image/etc/systemd/system/$unit"
+	done
+	ln -sf /etc/systemd/system/lab.service "$image/etc/systemd/system/multi-user.target.wants/"
+	cat "$here/dom0/xen.default" >>"$image/etc/default/xen"
+	mkdir -p "$image/var/log/xen/console"
+	echo dom0 >"$image/etc/hostname"
+	echo uninitialized >"$image/etc/machine-id"
+	for version in "${kernels[@]}"; do
+		image_add_modules "$image" "$lab/linux-$version" "${dom0_modules[@]}"
+		boot_image "$version"
+	done
+	rm -f "$lab/dom0.img"
+	mke2fs -q -t ext4 -d "$image" "$lab/dom0.img" 1G
+	rm -rf "$image"
+}
+
+boot_image() {
+	local version=$1 image=$lab/boot
+	rm -rf "$image"
+	image_busybox "$image"
+	image_add_modules "$image" "$lab/linux-$version" "${boot_modules[@]}"
+	cp "$here/dom0/init" "$image/init"
+	image_pack "$image" "$lab/dom0-$version.cpio"
+	rm -rf "$image"
+}
+
+# save_ready VERSION: boot, wait until dom0 says that it is ready, keep the machine's state.
+save_ready() {
+	local version=$1 work
+	work=$(mktemp -d "$lab/save.XXXXXX")
+	mkdir "$work/share"
+	truncate -s "$machine_scratch_bytes" "$work/scratch"
+	mkfifo "$work/monitor"
+	exec 3<>"$work/monitor"
+	(machine "$version" "$work/share" "$work/scratch" -serial "file:$work/serial" -monitor stdio <&3 >"$work/qemu" 2>&1) &
+	local qemu=$! waited=0
+	until grep -q 'lab: ready' "$work/serial" 2>/dev/null; do
+		waited=$((waited + 1))
+		if [ $waited -gt 1200 ] || ! kill -0 $qemu 2>/dev/null; then
+			kill $qemu 2>/dev/null || :
+			tail -30 "$work/qemu" "$work/serial" >&2
+			echo "build.sh: dom0 with Linux $version does not come up" >&2
+			return 1
+		fi
+		read -rt 0.2 <> <(:) || :
+	done
+	printf '%s\n' 'migrate_set_parameter max-bandwidth 10G' "migrate \"exec:cat >$lab/ready-$version.new\"" 'quit' >&3
+	wait $qemu
+	mv "$lab/ready-$version.new" "$lab/ready-$version"
+	cp "$work/serial" "$lab/ready-$version.log"
+	rm -r "$work"
+}
+
+make_ready() {
+	local version pids=()
+	rm -rf "$lab"/save.*
+	for version in "${kernels[@]}"; do
+		save_ready "$version" &
+		pids+=($!)
+	done
+	wait "${pids[0]}"
+	wait "${pids[1]}"
+}
+
+step debian "$here/packages"
+step kernels "$lab/debian.stamp" "$here/build.sh"
+step guests "$lab/kernels.stamp" "$here/image.sh" "$here/guest/init"
+mapfile -t dom0_files < <(find "$here/dom0" -type f)
+step dom0 "$lab/kernels.stamp" "$here/image.sh" "${dom0_files[@]}"
+step ready "$lab/dom0.stamp" "$here/machine.sh"

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Run scenarios on real Xen under QEMU's software emulation. A scenario is a script in tests/lab/scenarios with two halves,
-# dom0() and guest(), which run in a dom0 and in the guests that it starts. One line each with the verdict and the time, after a
-# failure the end of every log; the last line is "N passed, N failed". tests/lab/build.sh must have built the images.
-# Usage: tests/lab/run.sh BUILD [SCENARIO...]
+# Run scenarios on real Xen under QEMU's software emulation, as many at once as there are CPUs. One line each with the verdict
+# and the time, after a failure the end of every log; the last line is "N passed, N failed". Needs what tests/lab/build.sh
+# leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -14,75 +13,90 @@ lab=$build/lab
 root=$lab/root
 # shellcheck source=tests/lab/image.sh
 . "$here/image.sh"
+# shellcheck source=tests/lab/machine.sh
+. "$here/machine.sh"
+# shellcheck source=tests/lab/share.sh
+. "$here/share.sh"
 
 # A warning of a kernel fails a run, whatever the scenario says.
-alarms='BUG:|WARNING: CPU:|Oops|not unmapped grant|possible circular locking|inconsistent lock state|general protection fault'
+alarms='BUG:|WARNING: CPU:|Oops|not unmapped grant|still in use|possible circular locking|inconsistent lock state|general protection fault|Call Trace'
 
-# What Xen 4.17 and Linux can do in emulation: with smap dom0 dies at its first return to user space, with monitor Xen takes a
-# fault on MWAIT, with rdtscp PVH guests die; with xsave and what needs it programs in dom0 crash now and then.
-cpu=EPYC,-smap,-monitor,-rdtscp,-xsave,-xsaveopt,-xsavec,-xsaves,-avx,-avx2,-f16c,-fma
-
-# The folder that dom0 sees as /lab. Programs and their libraries are a tree that domains of both kinds lay over their root.
-fill_share() {
-	rm -rf "$share"
-	mkdir -p "$share/logs" "$share/root/usr/local/bin"
-	local program
-	for program in "${programs[@]}"; do
-		cp "$build/$program" "$share/root/usr/local/bin/"
-		image_add_libraries "$share/root" "$build/$program"
+# drive SHARE KERNEL: a dom0 that is up goes on, and gets the word until it answers.
+drive() {
+	local share=$1 kernel=$2 qemu
+	mkfifo "$share.console"
+	exec 3<>"$share.console"
+	(machine "$kernel" "$share" "$share.scratch" -serial stdio -incoming "exec:cat $lab/ready-$kernel" \
+		<&3 >"$share/logs/console" 2>&1) &
+	qemu=$!
+	local deadline=$((SECONDS + seconds + 60))
+	while kill -0 $qemu 2>/dev/null; do
+		if [ $SECONDS -ge $deadline ]; then
+			kill -KILL $qemu
+			echo 'run.sh: out of time' >>"$share/logs/console"
+			break
+		fi
+		grep -aq 'lab: run' "$share/logs/console" || echo "run $(date +%s)" >&3
+		read -rt 0.5 <> <(:) || :
 	done
-	write_half guest
-	image_pack "$share/root" "$share/root.cpio"
-	# The kernel unpacks one archive after the other.
-	cat "$lab/guest.cpio" "$share/root.cpio" >"$share/guest.cpio"
-	rm "$share/root.cpio"
-	ln "$lab/guest-kernel" "$share/guest-kernel"
-	write_half dom0
-	echo "$seconds" >"$share/seconds"
-}
-
-write_half() {
-	cat "$here/lib.sh" "$script" - <<<"$1" >"$share/root/usr/local/bin/scenario"
-}
-
-# One CPU: with dom0 and guest on two, an event takes 30 ms instead of 1.
-boot() {
-	timeout -k 5 $((seconds + 120)) qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -smp 1 -m 1G -cpu "$cpu" \
-		-display none -nodefaults -nic none -no-reboot -serial "file:$share/logs/serial" \
-		-virtfs "local,path=$share,mount_tag=lab,security_model=none" \
-		-kernel "$lab/xen" -append "console=com1 com1=115200,8n1 dom0_mem=512M,max:512M cpuidle=0" \
-		-initrd "$lab/vmlinux console=hvc0 quiet,$lab/dom0.cpio" >"$share/logs/qemu" 2>&1 ||
-		echo "QEMU ended with status $?" >>"$share/logs/qemu"
+	wait $qemu 2>/dev/null || :
+	exec 3>&-
+	rm -f "$share.console" "$share.scratch"
 }
 
 show_logs() {
 	local log
-	for log in "$share"/logs/*; do
+	for log in "$1"/logs/*; do
 		echo "--- ${log##*/}"
-		tail -40 "$log"
+		tail -n 40 "$log" | tr -d '\r'
 	done
 }
 
 verdict() {
-	[ "$(cat "$share/logs/status" 2>/dev/null)" = 0 ] && ! grep -HE "$alarms" "$share"/logs/*
+	[ "$(cat "$1/status" 2>/dev/null)" = 0 ] && ! grep -aHE "$alarms" "$1"/logs/*
 }
 
-run_scenario() {
-	local name=$1 start=$SECONDS
-	script=$here/scenarios/$name.sh share=$lab/run/$name
-	# What a scenario sets: programs under BUILD that its halves call, and how long dom0's half may take.
-	programs=() seconds=300
+# run_one NAME KERNEL: prints the scenario's line, and more when it failed; the status says which.
+run_one() {
+	local name=$1 kernel=$2 start=$SECONDS share=$lab/run/$1-$2 word=ok
+	share_settings
 	# shellcheck source=/dev/null
-	. "$script"
-	fill_share
-	boot
-	if verdict; then
-		printf 'ok    lab/%-24s %4d s\n' "$name" $((SECONDS - start))
-		return 0
-	fi
-	printf 'FAIL  lab/%-24s %4d s\n' "$name" $((SECONDS - start))
-	show_logs
+	. "$here/scenarios/$name.sh"
+	share_fill "$share" "$here/scenarios/$name.sh"
+	drive "$share" "$kernel"
+	verdict "$share" >"$share/alarms" || word=FAIL
+	printf '%-5s lab/%-32s dom0 %-5s %4d s\n' "$word" "$name" "$kernel" $((SECONDS - start))
+	[ $word = ok ] && return
+	cat "$share/alarms"
+	show_logs "$share"
 	return 1
+}
+
+# Each in a process of its own: no scenario sees another's functions, and lines come out whole.
+start_one() {
+	(run_one "$@" >"$lab/run/$1-$2.out" 2>&1) &
+	running[$!]=$lab/run/$1-$2.out
+}
+
+reap_one() {
+	local pid
+	if wait -n -p pid "${!running[@]}"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	cat "${running[$pid]}"
+	unset "running[$pid]"
+}
+
+# The kernels of dom0 that a scenario wants to be run with.
+kernels_of() {
+	(
+		share_settings
+		# shellcheck source=/dev/null
+		. "$here/scenarios/$1.sh"
+		echo "${dom0_kernels[@]}"
+	)
 }
 
 if [ $# -eq 0 ]; then
@@ -90,14 +104,25 @@ if [ $# -eq 0 ]; then
 		set -- "$@" "$(basename "$script" .sh)"
 	done
 fi
+for name in "$@"; do
+	[ -f "$here/scenarios/$name.sh" ] || {
+		echo "run.sh: no scenario $name; there are: $(cd "$here/scenarios" && echo ./*.sh | sed 's#\./##g; s#\.sh##g')" >&2
+		exit 2
+	}
+done
+rm -rf "$lab/run"
+mkdir -p "$lab/run"
+share_install
+declare -A running=()
 passed=0 failed=0
 for name in "$@"; do
-	# A process of its own, so that no scenario sees another's functions.
-	if (run_scenario "$name"); then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-	fi
+	for kernel in $(kernels_of "$name"); do
+		[ ${#running[@]} -lt "$(nproc)" ] || reap_one
+		start_one "$name" "$kernel"
+	done
+done
+while [ ${#running[@]} -gt 0 ]; do
+	reap_one
 done
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+# The folder that dom0 sees as /lab, for one run. Sourced by run.sh and shell.sh with $here, $build and $lab set.
+
+# The settings of a scenario, and what they are when it says nothing (README.md explains them).
+share_settings() {
+	dom0_kernels=(6.1) guest_kernels=(6.1) programs=() guest_files=() seconds=240
+}
+
+# share_fill SHARE SCENARIO-FILE
+share_fill() {
+	local share=$1 script=$2 version
+	rm -rf "$share"
+	mkdir -p "$share/logs" "$share/guest"
+	ln "$build/lab-install.tar" "$share/install.tar"
+	cat "$here/lib.sh" "$here/lib_dom0.sh" "$script" - <<<dom0 >"$share/scenario"
+	# The kernel unpacks one archive after the other.
+	share_guest "$share/guest" "$script"
+	image_pack "$share/guest" "$share/guest.cpio"
+	rm -r "$share/guest"
+	for version in "${guest_kernels[@]}"; do
+		cat "$lab/guest-$version.cpio" "$share/guest.cpio" >"$share/guest-$version.cpio"
+		ln "$lab/kernel-$version" "$share/kernel-$version"
+	done
+	rm "$share/guest.cpio"
+	cp "$here/lib_dom0.sh" "$here/lib.sh" "$share/"
+	echo "$seconds" >"$share/seconds"
+	mkdir "$share/bin"
+	local program
+	for program in "${programs[@]}"; do
+		cp "$build/$program" "$share/bin/"
+	done
+	truncate -s "$machine_scratch_bytes" "$share.scratch"
+}
+
+# What the scenario wants in its guests: programs of the build, files of Debian, and its own half.
+share_guest() {
+	local image=$1 script=$2 program
+	mkdir -p "$image/usr/local/bin"
+	for program in "${programs[@]}"; do
+		cp "$build/$program" "$image/usr/local/bin/"
+		image_add_libraries "$image" "$build/$program"
+	done
+	[ ${#guest_files[@]} -eq 0 ] || image_add "$image" "${guest_files[@]}"
+	# shellcheck disable=SC2016
+	cat "$here/lib.sh" "$script" - <<<'"$(sed -n "s/.*\bhalf=\([a-z0-9_]*\).*/\1/p" /proc/cmdline)"' >"$image/scenario"
+}
+
+# share_install: what `make install` puts into a dom0, as an archive; made once per call of run.sh or shell.sh.
+share_install() {
+	local tree=$build/lab-install
+	rm -rf "$tree"
+	make -s -C "$here/../.." --no-print-directory BUILD="$build" DESTDIR="$tree" PREFIX=/usr install >/dev/null
+	tar -c -C "$tree" --owner=0 --group=0 -f "$build/lab-install.tar" .
+}
