@@ -118,7 +118,7 @@ make_dom0() {
 	cat "$here/dom0/xen.default" >>"$image/etc/default/xen"
 	mkdir -p "$image/var/log/xen/console"
 	echo dom0 >"$image/etc/hostname"
-	echo uninitialized >"$image/etc/machine-id"
+	echo 72696e677761790000000000006c6162 >"$image/etc/machine-id"
 	for version in "${kernels[@]}"; do
 		image_add_modules "$image" "$lab/linux-$version" "${dom0_modules[@]}"
 		boot_image "$version"
@@ -177,7 +177,7 @@ make_ready() {
 }
 
 step debian "$here/packages"
-step kernels "$lab/debian.stamp" "$here/build.sh"
+step kernels "$lab/debian.stamp" <(declare -f vmlinux)
 step guests "$lab/kernels.stamp" "$here/image.sh" "$here/guest/init"
 mapfile -t dom0_files < <(find "$here/dom0" -type f)
 step dom0 "$lab/kernels.stamp" "$here/image.sh" "${dom0_files[@]}"

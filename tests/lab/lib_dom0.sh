@@ -24,13 +24,20 @@ image_random() {
 guest_config() {
 	local name=$1 version=${kernel:-6.1}
 	shift
+	boot_files "$version"
 	{
 		printf '%s\n' "name = '$name'" "type = '${type:-pv}'" "memory = ${memory:-160}" "vcpus = ${vcpus:-1}"
-		printf '%s\n' "kernel = '/lab/kernel-$version'" "ramdisk = '/lab/guest-$version.cpio'"
+		printf '%s\n' "kernel = '/run/lab/kernel-$version'" "ramdisk = '/run/lab/guest-$version.cpio'"
 		printf '%s\n' "extra = 'console=hvc0 loglevel=5 half=${half:-guest}${extra:+ $extra}'" "on_crash = 'destroy'"
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
 	echo "/run/$name.cfg"
+}
+
+# xl maps them, which is slow on the shared folder.
+boot_files() {
+	mkdir -p /run/lab
+	[ -e "/run/lab/kernel-$1" ] || cp "/lab/kernel-$1" "/lab/guest-$1.cpio" /run/lab/
 }
 
 # start_guest NAME [LINE...]: xl create, with what guest_config makes; returns when the guest is about to run its half.
@@ -49,7 +56,7 @@ wait_guest() {
 	log=$(guest_log "$1")
 	wait_for "${2:-120}" grep -aq '^lab: guest exit' "$log" || fail "guest $1 has not ended"
 	grep -aq '^lab: guest exit 0' "$log" || fail "guest $1: its half failed"
-	wait_for 30 is_gone "$1" || fail "guest $1 ended, its domain stays"
+	wait_for 120 is_gone "$1" || fail "guest $1 ended, its domain stays"
 }
 
 # A failing xl list says nothing about the guest.

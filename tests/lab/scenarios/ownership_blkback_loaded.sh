@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# xen-blkback is loaded and is at every disk first. It serves a disk of the guest, ringwayd another one; each has its own, and
+# nothing of what blkback had offered on ours is left.
+# shellcheck disable=SC2034 # read by run.sh
+dom0_kernels=(6.1 6.12)
+
+# fill DISK: a file system with a file in it, whose sum dom0 is told.
+fill() {
+	mke2fs -q "/dev/$1"
+	mount -t ext2 "/dev/$1" /mnt
+	head -c 3000000 /dev/urandom >/mnt/file
+	xenstore-write "data/$1" "$(sha256sum </mnt/file)"
+	umount /mnt
+}
+
+guest() {
+	mkdir -p /mnt
+	fill xvda
+	fill xvdb
+}
+
+# driver_of DEVID: which kernel driver is bound to the disk of guest one; nothing: none.
+driver_of() {
+	local link
+	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(xl domid one)-$1/driver") || return 0
+	basename "$link"
+}
+
+# has_file IMAGE SUM
+has_file() {
+	mount -o loop,ro "$1" /mnt
+	expect "what the guest wrote to $1" "$2" "$(sha256sum </mnt/file)"
+	umount /mnt
+}
+
+dom0() {
+	modprobe xen-blkback
+	start_ringwayd
+	truncate -s 16M /root/ours.img /root/theirs.img
+	xl create -p "$(guest_config one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img'," \
+		"'vdev=xvdb,backendtype=phy,target=/root/theirs.img' ]")"
+	local ours
+	ours=$(backend_of one)
+	expect "the driver of our disk" '' "$(driver_of 51712)"
+	expect "the driver of the other disk" vbd "$(driver_of 51728)"
+	for node in multi-queue-max-queues feature-max-indirect-segments; do
+		! xenstore-exists "$ours/$node" || fail "$node of xen-blkback is still offered"
+	done
+	xl unpause one
+	wait_guest_up one
+	local domid sum_a sum_b
+	domid=$(xl domid one)
+	wait_for 120 xenstore-exists "/local/domain/$domid/data/xvdb"
+	sum_a=$(xenstore-read "/local/domain/$domid/data/xvda") sum_b=$(xenstore-read "/local/domain/$domid/data/xvdb")
+	ringway list
+	wait_guest one
+	has_file /root/ours.img "$sum_a"
+	has_file /root/theirs.img "$sum_b"
+}
