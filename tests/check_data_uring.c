@@ -5,6 +5,8 @@
  * they go on to unless a test has them fail. On the fake Xen of data_world.h.
  */
 #include <dlfcn.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include "tests/data_device.h"
 #include "tests/descriptors.h"
 
@@ -183,6 +185,139 @@ START_TEST(uring_does_not_reuse_a_slot_that_it_could_not_empty)
 }
 END_TEST
 
+static uint32_t nr_filled;
+
+static void note_filled(struct engine_event *event, int32_t res, uint32_t flags)
+{
+	(void)event;
+	(void)res;
+	(void)flags;
+	nr_filled--;
+}
+
+/* Take all the entries there are: I/O that the kernel does not accept at this moment. */
+static void fill_submission_queue(struct io_uring *ring, int slot, struct engine_event *event)
+{
+	struct io_uring_sqe *sqe;
+
+	event->fn = note_filled;
+	while ((sqe = io_uring_get_sqe(ring))) {
+		io_uring_prep_fsync(sqe, slot, 0);
+		sqe->flags |= IOSQE_FIXED_FILE;
+		io_uring_sqe_set_data(sqe, event);
+		nr_filled++;
+	}
+}
+
+/* A poll that says what became of it. */
+struct told_poll {
+	struct uring_poll poll; /* first: the poll is the told poll */
+	int nr_calls;
+	int32_t res;
+};
+
+static void tell(struct engine_event *event, int32_t res, uint32_t flags)
+{
+	struct told_poll *told = (struct told_poll *)event;
+
+	(void)flags;
+	told->nr_calls++;
+	told->res = res;
+}
+
+static void start_poll(struct uring *u, struct told_poll *told, int slot)
+{
+	*told = (struct told_poll){.poll.event.fn = tell};
+	uring_add_poll(u, &told->poll);
+	ck_assert_int_eq(uring_poll(u, slot, POLLIN, &told->poll), 0);
+}
+
+static void run_rounds(struct uring *u)
+{
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(uring_run(u, 0), 0);
+}
+
+/* Before Linux 6.13 a removed file stays open, and locked, as long as an older poll waits. */
+START_TEST(uring_renews_its_polls_when_a_file_is_removed)
+{
+	struct uring u;
+	struct told_poll told[2];
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	forget_faults();
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(uring_init(&u, 8), 0);
+	int watched = u.host.add_file(&u.host, fd);
+
+	for (int i = 0; i < 2; i++)
+		start_poll(&u, &told[i], watched);
+	run_rounds(&u);
+	ck_assert_int_eq(told[0].nr_calls + told[1].nr_calls, 0);
+	for (int i = 0; i < 2; i++)
+		u.host.remove_file(&u.host, u.host.add_file(&u.host, STDERR_FILENO));
+	run_rounds(&u);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(told[i].nr_calls, 1);
+		ck_assert_int_eq(told[i].res, -ECANCELED);
+	}
+	uring_fini(&u);
+	close(fd);
+}
+END_TEST
+
+START_TEST(uring_renews_its_polls_when_there_is_room_again)
+{
+	struct uring u;
+	struct told_poll told;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	forget_faults();
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(uring_init(&u, 8), 0);
+	start_poll(&u, &told, u.host.add_file(&u.host, fd));
+	run_rounds(&u);
+	int slot = u.host.add_file(&u.host, STDERR_FILENO);
+	struct engine_event filler;
+
+	fill_submission_queue(&u.ring, slot, &filler);
+	kernel.submit = -EBUSY;
+	u.host.remove_file(&u.host, slot);
+	run_rounds(&u);
+	ck_assert_int_eq(told.nr_calls, 0);
+	kernel.submit = 0;
+	while (nr_filled || !told.nr_calls)
+		ck_assert_int_eq(uring_run(&u, 0), 0);
+	ck_assert_int_eq(told.res, -ECANCELED);
+	uring_fini(&u);
+	close(fd);
+}
+END_TEST
+
+START_TEST(lane_hears_events_after_a_disk_is_gone)
+{
+	struct guest g, other;
+
+	guest_init(&g, 0, 1, 1);
+	guest_init(&other, 1, 1, 2);
+	struct blkback *dev = attach(&g, CTL_ENGINE_NULL);
+	struct blkback *other_dev = attach(&other, CTL_ENGINE_FILE);
+
+	for (int i = 0; i < 5; i++)
+		round_of_lane();
+	detach(other_dev);
+	for (int i = 0; i < 5; i++)
+		round_of_lane();
+	uint64_t before = dev->queue.task.nr_events;
+
+	world_kick(g.port);
+	for (int i = 0; i < 5; i++)
+		round_of_lane();
+	ck_assert_uint_eq(dev->queue.task.nr_events, before + 1);
+	detach(dev);
+}
+END_TEST
+
 START_TEST(uring_goes_on_when_the_kernel_takes_nothing_for_a_while)
 {
 	static const int passing[] = {-EAGAIN, -EBUSY, -EINTR};
@@ -224,30 +359,6 @@ START_TEST(lane_ends_when_its_io_uring_fails)
 }
 END_TEST
 
-static uint32_t nr_filled;
-
-static void note_filled(struct engine_event *event, int32_t res, uint32_t flags)
-{
-	(void)event;
-	(void)res;
-	(void)flags;
-	nr_filled--;
-}
-
-/* Take all the entries there are: I/O that the kernel does not accept at this moment. */
-static void fill_submission_queue(struct engine_event *event)
-{
-	struct io_uring_sqe *sqe;
-
-	event->fn = note_filled;
-	while ((sqe = io_uring_get_sqe(&lane->uring.ring))) {
-		io_uring_prep_fsync(sqe, lane->evtchn_watch.slot, 0);
-		sqe->flags |= IOSQE_FIXED_FILE;
-		io_uring_sqe_set_data(sqe, event);
-		nr_filled++;
-	}
-}
-
 START_TEST(lane_loses_no_event_to_a_full_submission_queue)
 {
 	struct guest g;
@@ -258,7 +369,7 @@ START_TEST(lane_loses_no_event_to_a_full_submission_queue)
 
 	for (int i = 0; i < 5; i++)
 		round_of_lane();
-	fill_submission_queue(&filler);
+	fill_submission_queue(&lane->uring.ring, lane->evtchn_watch.slot, &filler);
 	ck_assert_uint_ge(nr_filled, DATA_SQ_ENTRIES / 2);
 	kernel.submit = -EBUSY;
 	/* The poll is over with this event, and cannot be armed again; then there is another. */
@@ -287,6 +398,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, uring_is_made_whole_or_not_at_all);
 	tcase_add_test(tc, uring_table_stays_within_the_process_limit);
 	tcase_add_test(tc, uring_does_not_reuse_a_slot_that_it_could_not_empty);
+	tcase_add_test(tc, uring_renews_its_polls_when_a_file_is_removed);
+	tcase_add_test(tc, uring_renews_its_polls_when_there_is_room_again);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("life");
@@ -294,6 +407,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, uring_serves_a_disk_on_an_old_kernel);
 	tcase_add_test(tc, uring_goes_on_when_the_kernel_takes_nothing_for_a_while);
+	tcase_add_test(tc, lane_hears_events_after_a_disk_is_gone);
 	tcase_add_test(tc, lane_ends_when_its_io_uring_fails);
 	tcase_add_test(tc, lane_loses_no_event_to_a_full_submission_queue);
 	suite_add_tcase(s, tc);

@@ -133,7 +133,7 @@ static void watch_polled(struct engine_event *event, int32_t res, uint32_t flags
 	watch->armed = false;
 	if (res > 0)
 		watch->ready(watch, (uint32_t)res);
-	else if (res < 0 && res != -EINTR && res != -EAGAIN)
+	else if (res < 0 && res != -EINTR && res != -EAGAIN && res != -ECANCELED)
 		watch->lane->err = res;
 	arm_watch(watch);
 }
@@ -156,11 +156,11 @@ static void arm_watch(struct lane_watch *watch)
 	if (watch->armed || watch->poll_mask == 0)
 		return;
 	watch->armed = true;
-	watch->event.fn = watch_polled;
-	if (uring_poll(u, watch->slot, watch->poll_mask, &watch->event) == 0)
+	watch->poll.event.fn = watch_polled;
+	if (uring_poll(u, watch->slot, watch->poll_mask, &watch->poll) == 0)
 		return;
-	watch->event.fn = arm_again;
-	u->host.call_later(&u->host, &watch->event);
+	watch->poll.event.fn = arm_again;
+	u->host.call_later(&u->host, &watch->poll.event);
 }
 
 void lane_watch_for(struct lane_watch *watch, uint32_t poll_mask)
@@ -177,6 +177,7 @@ int lane_watch(struct lane *lane, struct lane_watch *watch, int fd, uint32_t pol
 	if (slot < 0)
 		return slot;
 	*watch = (struct lane_watch){.lane = lane, .slot = slot, .ready = ready, .ctx = ctx};
+	uring_add_poll(&lane->uring, &watch->poll);
 	lane_watch_for(watch, poll_mask);
 	return 0;
 }

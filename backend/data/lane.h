@@ -65,7 +65,7 @@ struct lane_queue {
 
 /* A registered file whose readiness calls ready, again as long as it lasts. */
 struct lane_watch {
-	struct engine_event event; /* first: the event is the watch */
+	struct uring_poll poll; /* first: the poll is the watch */
 	struct lane *lane;
 	int slot;
 	uint32_t poll_mask; /* what is waited for; 0: nothing */

@@ -13,10 +13,8 @@
 
 /* What a lane ever asks of the kernel; see sandbox.c for the system-call half of the same fence. */
 static const uint8_t allowed_ops[] = {
-	IORING_OP_READV,
-	IORING_OP_WRITEV,
-	IORING_OP_FSYNC,
-	IORING_OP_POLL_ADD,
+	IORING_OP_READV,    IORING_OP_WRITEV,	   IORING_OP_FSYNC,
+	IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
 };
 
 static struct io_uring_sqe *get_sqe(struct engine_host *host)
@@ -54,14 +52,54 @@ static int add_file(struct engine_host *host, int fd)
 	return slot;
 }
 
+/* Those that are not waiting at this moment are not found, and need not be. */
+static void renew_polls(struct engine_event *event, int32_t res, uint32_t flags)
+{
+	struct uring_renewal *renewal = (struct uring_renewal *)event;
+	struct uring *u = renewal->uring;
+
+	(void)res;
+	(void)flags;
+	for (; renewal->next; renewal->next = STAILQ_NEXT(renewal->next, link)) {
+		struct io_uring_sqe *sqe = get_sqe(&u->host);
+
+		if (!sqe) {
+			call_later(&u->host, event);
+			return;
+		}
+		io_uring_prep_poll_remove(sqe, (uintptr_t)&renewal->next->event);
+		sqe->flags |= IOSQE_FIXED_FILE; /* it has no file, and the restrictions ask */
+		io_uring_sqe_set_data(sqe, &u->given_up);
+	}
+	renewal->pending = false;
+}
+
+static void ignore(struct engine_event *event, int32_t res, uint32_t flags)
+{
+	(void)event;
+	(void)res;
+	(void)flags;
+}
+
+static void renew_polls_soon(struct uring *u)
+{
+	u->renewal.next = STAILQ_FIRST(&u->polls);
+	if (u->renewal.pending)
+		return;
+	u->renewal.pending = true;
+	call_later(&u->host, &u->renewal.event);
+}
+
 static void remove_file(struct engine_host *host, int slot)
 {
 	struct uring *u = (struct uring *)host;
 	int none = -1;
 
 	/* Can fail for want of memory only; then the slot stays taken rather than be reused. */
-	if (io_uring_register_files_update(&u->ring, (unsigned int)slot, &none, 1) == 1)
-		u->free_slots[u->nr_free_slots++] = slot;
+	if (io_uring_register_files_update(&u->ring, (unsigned int)slot, &none, 1) != 1)
+		return;
+	u->free_slots[u->nr_free_slots++] = slot;
+	renew_polls_soon(u);
 }
 
 /* An empty file table, by the call that all kernels have. */
@@ -146,8 +184,11 @@ int uring_init(struct uring *u, uint32_t nr_files)
 			 .call_later = call_later,
 			 .add_file = add_file,
 			 .remove_file = remove_file},
+		.renewal = {.event.fn = renew_polls, .uring = u},
+		.given_up.fn = ignore,
 	};
 	STAILQ_INIT(&u->later);
+	STAILQ_INIT(&u->polls);
 	int ret = create_ring(u);
 
 	if (ret < 0)
@@ -169,7 +210,12 @@ void uring_fini(struct uring *u)
 	free(u->free_slots);
 }
 
-int uring_poll(struct uring *u, int slot, uint32_t poll_mask, struct engine_event *event)
+void uring_add_poll(struct uring *u, struct uring_poll *poll)
+{
+	STAILQ_INSERT_TAIL(&u->polls, poll, link);
+}
+
+int uring_poll(struct uring *u, int slot, uint32_t poll_mask, struct uring_poll *poll)
 {
 	struct io_uring_sqe *sqe = get_sqe(&u->host);
 
@@ -177,7 +223,7 @@ int uring_poll(struct uring *u, int slot, uint32_t poll_mask, struct engine_even
 		return -EAGAIN;
 	io_uring_prep_poll_add(sqe, slot, poll_mask);
 	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data(sqe, event);
+	io_uring_sqe_set_data(sqe, &poll->event);
 	return 0;
 }
 
