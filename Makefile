@@ -63,7 +63,7 @@ SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
 PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
 TESTS    := $(SUITES) $(PEERS)
 
-.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen coverage demo lint format install clean
+.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen lab coverage demo lint format install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -89,7 +89,7 @@ $(call lib,libringway.a): $(LIBRINGWAY)
 	$(Q)rm -f $@; ar rcs $@ $^
 
 $(call bin,ringwayd): $(CONTROL) $(call lib,libcommon.a)
-$(call bin,ringwayd): LIBS = -lxenstore -ljansson -lsystemd
+$(call bin,ringwayd): LIBS = -lxenstore -ljansson -lsystemd -linih
 # The data process never links libxenstore or libxenctrl; `make lint` holds it to that.
 $(call bin,ringwayd-data): $(DATA) $(call lib,libring.a) $(call lib,libcommon.a)
 $(call bin,ringwayd-data): LIBS = -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -lpthread
@@ -125,7 +125,7 @@ TEST_ARCHIVES := $(foreach a,control data cli ringway front ring xenloop_mux com
 $(SUITES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
 	@mkdir -p $(@D); $(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(PROGRAM_LDFLAGS) \
-		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd \
+		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd -linih \
 		$(shell pkg-config --libs check) -lpthread
 
 $(foreach p,$(PEERS),$(eval $(p): $(call objs,tests/$(notdir $(p))/*.c) $(call lib,libring.a) $(call lib,libcommon.a)))
@@ -156,11 +156,17 @@ check-tsan: ## all tests under ThreadSanitizer, but for a few that scripts/instr
 	$(Q)scripts/deps build test lint
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang SAN=thread check
 
-check-xen: deps ## scenarios on real Xen under QEMU's emulation; SCENARIO=name for one
+check-xen: deps ## scenarios on real Xen under QEMU's emulation; SCENARIO="name ..." for some
 	$(Q)scripts/deps lab
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)tests/lab/build.sh $(BUILD)
 	$(Q)tests/lab/run.sh $(BUILD) $(SCENARIO)
+
+lab: deps ## a shell in a dom0 on real Xen, with Ringway installed and a guest's configuration
+	$(Q)scripts/deps lab
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/lab/build.sh $(BUILD)
+	$(Q)tests/lab/shell.sh $(BUILD)
 
 coverage: ## all tests, and how many lines of each folder they ran; the folders of COVERAGE_GOALS need COVERAGE_MIN percent
 	$(Q)scripts/deps build test coverage
@@ -180,7 +186,10 @@ format: ## rewrite the sources in the project's style
 	$(Q)git ls-files '*.[ch]' | xargs clang-format -i
 
 install: all ## install under DESTDIR and PREFIX
-	$(Q)scripts/install $(BUILD) "$(DESTDIR)" "$(PREFIX)"
+	$(Q)scripts/install $(BUILD) "$(DESTDIR)" "$(PREFIX)" $(VERSION)
+
+uninstall: ## remove what install left there, but for a configuration that was changed
+	$(Q)scripts/install --uninstall "$(DESTDIR)" "$(PREFIX)"
 
 clean: ## remove everything built
 	$(Q)rm -rf $(BUILD)

@@ -14,14 +14,23 @@
 
 /*
  * The query socket, <rundir>/ringwayd.sock: a stream socket. A client sends one line and reads one
- * JSON document to EOF. "show\n"                    {"version", "pid", "enforce", "processes":
- * [...], "devices": [...]} "show <domid> <devid>\n"    the same with the one device; devices is
- * empty when there is none "verdict <domid> <devid>\n" {"verdict": "granted"|"refused"|"unknown",
- * "reason": string|null, "trouble": string|null (why no data process runs)}; waits while ringwayd
- * has not judged the device yet, at most 10 s anything else               {"error": "..."} A device: {"domid", "devid", "target", "mode": "r"|"w",
- * "phase", "state", "reason": string|null, "capacity_sect", "queues", "ring_pages", "protocol",
- * "engine", "direct": bool, "process": pid|null, "stats": {...}|null}; the members of stats are
- * those of struct ctl_stats (backend/ctl_msg.h), by name.
+ * JSON document to EOF.
+ *
+ * "show\n" gives {"version", "pid", "enforce", "processes": [...], "devices": [...]}.
+ *
+ * "show <domid> <devid>\n" gives the same with the one device; devices is empty when there is none.
+ *
+ * "verdict <domid> <devid>\n" waits while ringwayd has not judged the device yet, at most 10 s, and
+ * gives {"verdict": "granted"|"refused"|"unknown", "reason": string|null, "trouble": string|null
+ * (why no data process runs), "path": string|null (what was granted: its real path), "device":
+ * string|null (a block device's "MAJOR:MINOR" in hexadecimal)}.
+ *
+ * Anything else gives {"error": "..."}.
+ *
+ * A device: {"domid", "devid", "target", "mode": "r"|"w", "phase", "state", "reason": string|null,
+ * "capacity_sect", "queues", "ring_pages", "protocol", "engine", "direct": bool, "process":
+ * pid|null, "stats": {...}|null}; the members of stats are those of struct ctl_stats
+ * (backend/ctl_msg.h), by name.
  */
 #define RWY_QUERY_SOCKET "ringwayd.sock"
 
@@ -39,3 +48,4 @@
  * shows. */
 #define RWY_XS_ERROR_NODE	   "error"
 #define RWY_XS_HOTPLUG_STATUS_NODE "hotplug-status"
+#define RWY_XS_HOTPLUG_ERROR_NODE  "hotplug-error"

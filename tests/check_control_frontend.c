@@ -67,8 +67,8 @@ START_TEST(linux_single_page)
 
 	ck_assert_int_eq(parse(&s), 0);
 	ck_assert_uint_eq(f.nr_ring_pages, 1);
-	ck_assert_uint_eq(f.ring_gref[0], 8);
-	ck_assert_uint_eq(f.evtchn, 17);
+	ck_assert_uint_eq(f.queues[0].ring_gref[0], 8);
+	ck_assert_uint_eq(f.queues[0].evtchn, 17);
 	ck_assert_int_ne(f.abi, CTL_ABI_X86_32);
 }
 END_TEST
@@ -111,7 +111,7 @@ START_TEST(sixteen_pages)
 	s.nodes[17] = (struct node){"ring-page-order", "4", 0};
 	ck_assert_int_eq(parse(&s), 0);
 	ck_assert_uint_eq(f.nr_ring_pages, 16);
-	ck_assert_uint_eq(f.ring_gref[15], UINT32_MAX);
+	ck_assert_uint_eq(f.queues[0].ring_gref[15], UINT32_MAX);
 }
 END_TEST
 
@@ -150,7 +150,7 @@ START_TEST(single_page_may_be_numbered)
 		{{"ring-ref0", "9", 0}, {"ring-page-order", "0", 0}, {"event-channel", "17", 0}}};
 
 	ck_assert_int_eq(parse(&s), 0);
-	ck_assert_uint_eq(f.ring_gref[0], 9);
+	ck_assert_uint_eq(f.queues[0].ring_gref[0], 9);
 }
 END_TEST
 
@@ -237,17 +237,83 @@ START_TEST(unknown_protocol_is_refused)
 }
 END_TEST
 
-START_TEST(more_than_one_queue_is_refused)
+/* As blkfront does: the ring's size is said once, for all queues. */
+START_TEST(linux_queues)
+{
+	struct store s = {{{"multi-queue-num-queues", "2", 0},
+			   {"queue-0/ring-ref", "8", 0},
+			   {"queue-0/event-channel", "17", 0},
+			   {"queue-1/ring-ref", "9", 0},
+			   {"queue-1/event-channel", "18", 0}}};
+
+	ck_assert_int_eq(parse(&s), 0);
+	ck_assert_uint_eq(f.nr_queues, 2);
+	ck_assert_uint_eq(f.nr_ring_pages, 1);
+	ck_assert_uint_eq(f.queues[0].ring_gref[0], 8);
+	ck_assert_uint_eq(f.queues[0].evtchn, 17);
+	ck_assert_uint_eq(f.queues[1].ring_gref[0], 9);
+	ck_assert_uint_eq(f.queues[1].evtchn, 18);
+
+	s.nodes[3].name = "queue-1/ring-ref0";
+	ck_assert_int_eq(parse(&s), 0);
+	s.nodes[3].name = "queue-2/ring-ref";
+	assert_refused(&s, "queue-1/ring-ref");
+	s.nodes[3].name = "queue-1/ring-ref";
+	s.nodes[4].value = "0";
+	assert_refused(&s, "queue-1/event-channel");
+	s.nodes[4].name = "event-channel";
+	assert_refused(&s, "queue-1/event-channel");
+}
+END_TEST
+
+START_TEST(queues_with_large_rings)
+{
+	struct store s = {{{"multi-queue-num-queues", "2", 0},
+			   {"ring-page-order", "1", 0},
+			   {"queue-0/ring-ref0", "8", 0},
+			   {"queue-0/ring-ref1", "9", 0},
+			   {"queue-0/event-channel", "17", 0},
+			   {"queue-1/ring-ref0", "10", 0},
+			   {"queue-1/ring-ref1", "11", 0},
+			   {"queue-1/event-channel", "18", 0}}};
+
+	ck_assert_int_eq(parse(&s), 0);
+	ck_assert_uint_eq(f.nr_ring_pages, 2);
+	ck_assert_uint_eq(f.queues[1].ring_gref[1], 11);
+	s.nodes[6].value = "x";
+	assert_refused(&s, "queue-1/ring-ref1");
+}
+END_TEST
+
+START_TEST(one_queue_with_and_without_a_folder)
 {
 	struct store s = {{{"ring-ref", "8", 0},
 			   {"event-channel", "5", 0},
 			   {"multi-queue-num-queues", "1", 0}}};
 
 	ck_assert_int_eq(parse(&s), 0);
-	s.nodes[2].value = "4";
+	ck_assert_uint_eq(f.nr_queues, 1);
+	s.nodes[0].name = "queue-0/ring-ref";
+	assert_refused(&s, "ring-ref");
+	s.nodes[1].name = "queue-0/event-channel";
+	ck_assert_int_eq(parse(&s), 0);
+	ck_assert_uint_eq(f.nr_queues, 1);
+	ck_assert_uint_eq(f.queues[0].ring_gref[0], 8);
+	ck_assert_uint_eq(f.queues[0].evtchn, 5);
+}
+END_TEST
+
+START_TEST(queues_are_bounded)
+{
+	struct store s = {{{"ring-ref", "8", 0},
+			   {"event-channel", "5", 0},
+			   {"multi-queue-num-queues", "0", 0}}};
+
 	assert_refused(&s, "multi-queue-num-queues");
-	s.nodes[2].value = "0";
+	s.nodes[2].value = "17";
 	assert_refused(&s, "multi-queue-num-queues");
+	s.nodes[2].value = "16"; /* allowed, and not there */
+	assert_refused(&s, "queue-0/ring-ref");
 }
 END_TEST
 
@@ -314,7 +380,10 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, port_zero_is_refused);
 	tcase_add_test(tc, unreadable_nodes_are_refused);
 	tcase_add_test(tc, unknown_protocol_is_refused);
-	tcase_add_test(tc, more_than_one_queue_is_refused);
+	tcase_add_test(tc, linux_queues);
+	tcase_add_test(tc, queues_with_large_rings);
+	tcase_add_test(tc, one_queue_with_and_without_a_folder);
+	tcase_add_test(tc, queues_are_bounded);
 	tcase_add_test(tc, reason_is_printable_ascii);
 	tcase_add_test(tc, watch_paths_are_taken_apart);
 	suite_add_tcase(suite, tc);

@@ -234,11 +234,12 @@ static void stop_pool(void)
 
 static void take_and_attach(int fd)
 {
-	struct ctl_attach msg = {.nr_ring_pages = 1, .capacity_sect = TARGET_SECT};
+	struct worker_attach queue = {.msg = {.nr_ring_pages = 1, .capacity_sect = TARGET_SECT},
+				      .fd = fd};
 
 	run_until(&seen.ready, 1);
 	ck_assert_int_eq(worker_take(pool, &lease), 0);
-	worker_attach(&lease, &msg, fd);
+	worker_attach(&lease, &queue, 1);
 }
 
 START_TEST(device_goes_in_and_out)

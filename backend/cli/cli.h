@@ -29,9 +29,11 @@ struct cli_command {
 
 extern const struct cli_command cmd_attach;
 extern const struct cli_command cmd_detach;
+extern const struct cli_command cmd_hotplug;
 extern const struct cli_command cmd_list;
 extern const struct cli_command cmd_policy;
 extern const struct cli_command cmd_show;
+extern const struct cli_command cmd_verdict;
 
 /*
  * cli_options.c. The next option as getopt_long gives it, -1 at the end, CLI_OPTION_HELP for

@@ -20,7 +20,7 @@
 #define BACKEND_DOMAIN	  RWY_XS_BACKEND_VBD "/%u"	/* domid */
 #define LIBXL_VBD	  "/libxl/%u/device/vbd/%u"	/* domid, devid */
 
-/* What the values of the nodes are made of. */
+/* What the values of the nodes are made of; NULL: no such node. */
 struct plan {
 	char frontend[RWY_XENBUS_PATH_BYTES];
 	char backend[RWY_XENBUS_PATH_BYTES];
@@ -30,6 +30,7 @@ struct plan {
 	const char *target;
 	const char *mode;
 	const char *discard;
+	const char *plugged;
 };
 
 enum source {
@@ -42,6 +43,7 @@ enum source {
 	TARGET,
 	MODE,
 	DISCARD,
+	PLUGGED,
 };
 
 struct node {
@@ -63,7 +65,7 @@ static const struct node backend_nodes[] = {
 	{"mode", MODE, NULL},
 	{"device-type", LITERAL, "disk"},
 	{"discard-enable", DISCARD, NULL},
-	{RWY_XS_HOTPLUG_STATUS_NODE, LITERAL, "connected"},
+	{RWY_XS_HOTPLUG_STATUS_NODE, PLUGGED, NULL},
 	{"state", LITERAL, STATE_INITIALISED},
 };
 
@@ -93,6 +95,8 @@ static const char *value_of(const struct plan *plan, const struct node *node)
 		return plan->mode;
 	case DISCARD:
 		return plan->discard;
+	case PLUGGED:
+		return plan->plugged;
 	case LITERAL:
 		break;
 	}
@@ -110,11 +114,12 @@ static int write_directory(struct rwy_xenbus *xb, xs_transaction_t tx, const str
 	if (!err)
 		err = rwy_xenbus_set_owner_reader(xb, tx, directory, owner_domid, reader_domid);
 	for (size_t i = 0; !err && i < nr_nodes; i++) {
+		const char *value = value_of(plan, &nodes[i]);
 		int len = snprintf(path, sizeof(path), "%s/%s", directory, nodes[i].name);
 
 		if (len < 0 || (size_t)len >= sizeof(path))
 			return -ENAMETOOLONG;
-		err = rwy_xenbus_write(xb, tx, path, "%s", value_of(plan, &nodes[i]));
+		err = value ? rwy_xenbus_write(xb, tx, path, "%s", value) : 0;
 	}
 	return err;
 }
@@ -142,6 +147,7 @@ int cli_disk_create(struct rwy_xenbus *xb, xs_transaction_t tx, const struct cli
 		.target = disk->target,
 		.mode = disk->writable ? "w" : "r",
 		.discard = disk->writable ? "1" : "0",
+		.plugged = disk->plugged ? "connected" : NULL,
 	};
 	int exists = disk_exists(xb, tx, disk->domid, disk->devid);
 

@@ -15,6 +15,7 @@ struct cli_disk {
 	uint32_t devid;
 	const char *target; /* borrowed; as ringwayd understands it */
 	bool writable;
+	bool plugged; /* hotplug-status is "connected" from the start, without a verdict */
 };
 
 enum cli_disk_owner {

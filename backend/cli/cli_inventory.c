@@ -50,7 +50,7 @@ static json_t *describe(struct rwy_xenbus *xb, uint32_t domid, uint32_t devid)
 	json_t *reason = read_node(xb, domid, devid, RWY_XS_ERROR_NODE);
 
 	if (json_is_null(reason))
-		reason = read_node(xb, domid, devid, "hotplug-error");
+		reason = read_node(xb, domid, devid, RWY_XS_HOTPLUG_ERROR_NODE);
 	rwy_vdev_format(devid, vdev);
 	return json_pack("{s:i, s:o, s:i, s:s, s:i, s:s, s:i, s:s, s:o, s:o, s:o,"
 			 " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n}",

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "backend/cli/cli.h"
+#include "backend/cli/cli_blkback.h"
 #include "backend/cli/cli_disk.h"
-#include "backend/cli/cli_json.h"
+#include "backend/cli/cli_hotplug.h"
 #include "backend/cli/cli_query.h"
 #include "backend/cli/cli_text.h"
+#include "backend/cli/cli_verdict.h"
 #include "backend/cli/cli_wait.h"
 #include "backend/cli/cmd_attach.h"
 #include "common/cleanup.h"
@@ -21,19 +23,6 @@
 #include "common/xs_parse.h"
 
 #define DEFAULT_TIMEOUT_NS 10000000000ull
-
-enum verdict {
-	GRANTED,
-	REFUSED,
-	NO_VERDICT, /* not in time, or ringwayd went away */
-};
-
-/* What ringwayd said; texts are cut to size. */
-struct answer {
-	enum verdict verdict;
-	char reason[RWY_XENBUS_VALUE_BYTES];
-	char trouble[RWY_XENBUS_VALUE_BYTES]; /* why no data process runs; "": one does */
-};
 
 struct attach {
 	struct rwy_xenbus *xb;
@@ -138,31 +127,6 @@ static int create(struct attach *attach)
 	return err;
 }
 
-static int ask(const struct attach *attach, uint64_t deadline_ns, struct answer *answer)
-{
-	_cli_json json_t *reply = NULL;
-	int fd = cli_query_open();
-
-	if (fd < 0)
-		return fd;
-	int err = cli_query_ask(fd, deadline_ns, &reply, "verdict %u %u", attach->disk.domid,
-				attach->disk.devid);
-	if (err)
-		return err;
-	const char *word = json_string_value(json_object_get(reply, "verdict"));
-	const char *why = json_string_value(json_object_get(reply, "reason"));
-	const char *trouble = json_string_value(json_object_get(reply, "trouble"));
-	snprintf(answer->reason, sizeof(answer->reason), "%s",
-		 why ? why : "ringwayd gave no reason");
-	snprintf(answer->trouble, sizeof(answer->trouble), "%s", trouble ? trouble : "");
-	if (!word)
-		return -EBADMSG;
-	answer->verdict = !strcmp(word, "granted")   ? GRANTED
-			  : !strcmp(word, "refused") ? REFUSED
-						     : NO_VERDICT;
-	return 0;
-}
-
 /* We wrote Initialising: another state shows that ringwayd has seen these nodes, and does not speak of a
  * disk that was there under the same name before. */
 static bool is_seen(const struct attach *attach)
@@ -174,22 +138,23 @@ static bool is_seen(const struct attach *attach)
 	return state != XenbusStateUnknown && state != XenbusStateInitialising;
 }
 
-static int await_verdict(const struct attach *attach, struct answer *answer)
+/* -ETIMEDOUT without a word in v: ringwayd has not even looked. */
+static int await_verdict(const struct attach *attach, struct cli_verdict *v)
 {
 	uint64_t deadline_ns = cli_wait_now_ns() + attach->options->timeout_ns;
 	char path[RWY_XENBUS_PATH_BYTES];
 	struct cli_wait wait;
+	bool seen = false;
 
 	snprintf(path, sizeof(path), RWY_XS_BACKEND_VBD_DEVICE, attach->disk.domid,
 		 attach->disk.devid);
 	int err = cli_wait_open(&wait, attach->xb, deadline_ns, path);
-	while (!err && answer->verdict == NO_VERDICT) {
+	while (!err && !seen) {
 		err = cli_wait_next(&wait);
-		if (!err && is_seen(attach))
-			err = ask(attach, deadline_ns, answer);
+		seen = !err && is_seen(attach);
 	}
 	cli_wait_close(&wait);
-	return err;
+	return err ? err : cli_verdict_ask(attach->disk.domid, attach->disk.devid, deadline_ns, v);
 }
 
 /* What was not granted must not stay behind: nobody else removes it. */
@@ -202,16 +167,16 @@ static void take_back(const struct attach *attach)
 			  attach->vdev, attach->options->domain, strerror(-err));
 }
 
-static void say_no_verdict(const struct attach *attach, int err)
+static void say_refused(const struct attach *attach, int err, const struct cli_verdict *v)
 {
-	if (err == -ETIMEDOUT)
-		rwy_error("%s of %s: no verdict from ringwayd in time; see journalctl -u ringwayd, "
-			  "or try a longer --timeout",
-			  attach->vdev, attach->options->domain);
-	else
-		rwy_error("%s of %s: ringwayd went away or answered wrongly (%s); see journalctl "
-			  "-u ringwayd",
-			  attach->vdev, attach->options->domain, strerror(-err));
+	const char *reason = v->reason[0]	 ? v->reason
+			     : err == -ETIMEDOUT ? "no verdict from ringwayd in time; see "
+						   "journalctl -u ringwayd, or try a longer "
+						   "--timeout"
+						 : strerror(-err);
+
+	rwy_error("%s of %s: %s%s", attach->vdev, attach->options->domain,
+		  v->word == CLI_VERDICT_REFUSED ? "refused: " : "", reason);
 }
 
 static void print_attached(const struct attach *attach, const char *verb)
@@ -223,26 +188,43 @@ static void print_attached(const struct attach *attach, const char *verb)
 	       attach->disk.writable ? "" : " (read-only)");
 }
 
+/* What xl's hotplug script does: ringwayd goes on with a disk that it alone has. */
+static int plug(const struct attach *attach, const struct cli_verdict *v)
+{
+	char why[RWY_XENBUS_VALUE_BYTES];
+
+	if (cli_blkback_let_go(attach->disk.domid, attach->disk.devid, why, sizeof(why))) {
+		rwy_error("%s of %s: %s", attach->vdev, attach->options->domain, why);
+		return -EBUSY;
+	}
+	int err = cli_hotplug_connect(attach->xb, attach->disk.domid, attach->disk.devid, v);
+
+	if (err)
+		rwy_error("%s of %s: writing its xenstore nodes: %s; was it detached meanwhile?",
+			  attach->vdev, attach->options->domain, strerror(-err));
+	return err;
+}
+
 static int judge(const struct attach *attach)
 {
-	struct answer answer = {.verdict = NO_VERDICT};
-	int err = await_verdict(attach, &answer);
+	struct cli_verdict v = {0};
+	int err = await_verdict(attach, &v);
 
-	if (!err && answer.verdict == GRANTED) {
-		print_attached(attach, "attached");
-		if (answer.trouble[0])
-			rwy_warn("%s of %s: not served yet, for no data process runs: %s; see "
-				 "journalctl -u ringwayd",
-				 attach->vdev, attach->options->domain, answer.trouble);
-		return CLI_OK;
+	if (err || v.word != CLI_VERDICT_GRANTED) {
+		say_refused(attach, err, &v);
+		take_back(attach);
+		return CLI_FAILED;
 	}
-	if (err)
-		say_no_verdict(attach, err);
-	else
-		rwy_error("%s of %s: refused: %s", attach->vdev, attach->options->domain,
-			  answer.reason);
-	take_back(attach);
-	return CLI_FAILED;
+	if (plug(attach, &v)) {
+		take_back(attach);
+		return CLI_FAILED;
+	}
+	print_attached(attach, "attached");
+	if (v.trouble[0])
+		rwy_warn("%s of %s: not served yet, for no data process runs: %s; see journalctl "
+			 "-u ringwayd",
+			 attach->vdev, attach->options->domain, v.trouble);
+	return CLI_OK;
 }
 
 /* Before anything is written: a guest is not shown a disk that nobody would serve. */
@@ -295,7 +277,8 @@ static int run(int argc, char **argv)
 		.disk = {.domid = domid,
 			 .devid = options.devid,
 			 .target = options.target,
-			 .writable = options.writable},
+			 .writable = options.writable,
+			 .plugged = !options.wait},
 	};
 	return run_attach(&attach);
 }

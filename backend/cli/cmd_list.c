@@ -16,9 +16,9 @@
 #define NUMBER_BYTES 24u
 
 static const struct cli_text_column columns[] = {
-	{"DOMAIN", false}, {"ID", true},      {"VDEV", false},	 {"DEVID", true},
-	{"STATE", false},  {"MODE", false},   {"TARGET", false}, {"REQUESTS", true},
-	{"MIB", true},	   {"REASON", false},
+	{"DOMAIN", false},  {"ID", true},    {"VDEV", false},	{"DEVID", true},
+	{"STATE", false},   {"MODE", false}, {"QUEUES", true},	{"TARGET", false},
+	{"REQUESTS", true}, {"MIB", true},   {"REASON", false},
 };
 #define NR_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -35,11 +35,13 @@ static unsigned long long number_of(json_t *object, const char *key)
 static int add_row(struct cli_text_table *table, json_t *device)
 {
 	json_t *stats = json_object_get(device, "stats");
-	char id[NUMBER_BYTES], devid[NUMBER_BYTES], requests[NUMBER_BYTES] = "",
-						    mib[NUMBER_BYTES] = "";
+	char id[NUMBER_BYTES], devid[NUMBER_BYTES];
+	char queues[NUMBER_BYTES] = "", requests[NUMBER_BYTES] = "", mib[NUMBER_BYTES] = "";
 
 	snprintf(id, sizeof(id), "%llu", number_of(device, "domid"));
 	snprintf(devid, sizeof(devid), "%llu", number_of(device, "devid"));
+	if (number_of(device, "queues"))
+		snprintf(queues, sizeof(queues), "%llu", number_of(device, "queues"));
 	if (json_is_object(stats)) {
 		snprintf(requests, sizeof(requests), "%llu",
 			 number_of(stats, "read_requests") + number_of(stats, "write_requests") +
@@ -55,6 +57,7 @@ static int add_row(struct cli_text_table *table, json_t *device)
 		devid,
 		text_of(device, "state_name"),
 		text_of(device, "mode"),
+		queues,
 		text_of(device, "target"),
 		requests,
 		mib,

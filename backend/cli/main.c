@@ -9,7 +9,7 @@
 #include "common/log.h"
 
 static const struct cli_command *const commands[] = {
-	&cmd_attach, &cmd_detach, &cmd_list, &cmd_show, &cmd_policy,
+	&cmd_attach, &cmd_detach, &cmd_list, &cmd_show, &cmd_verdict, &cmd_policy, &cmd_hotplug,
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

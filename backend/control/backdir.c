@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FLUSH_NODE "feature-flush-cache"
+
 /* What another backend may have offered here before we took over, and we don't offer. */
 static const char *const not_offered[] = {
 	"feature-barrier",	  "feature-discard", "discard-granularity",
@@ -127,6 +129,12 @@ bool backdir_is_plugged(const struct backdir *b)
 	return node_is(b, RWY_XS_HOTPLUG_STATUS_NODE, "connected");
 }
 
+/* xen-blkback writes this one only when it connects, which it does not get to do. */
+bool backdir_is_offered(const struct backdir *b)
+{
+	return node_is(b, FLUSH_NODE, "1");
+}
+
 /* What is there already is not written again: each write is an event for everybody who watches, and
  * a frontend decides how often it comes back. */
 static int write_number(const struct backdir *b, xs_transaction_t tx, const char *node,
@@ -146,7 +154,7 @@ static int write_features(const struct backdir *b, xs_transaction_t tx)
 	int err = write_number(b, tx, "max-ring-page-order", FRONTEND_MAX_RING_ORDER);
 
 	if (!err)
-		err = write_number(b, tx, "feature-flush-cache", 1);
+		err = write_number(b, tx, FLUSH_NODE, 1);
 	if (!err)
 		err = write_number(b, tx, "feature-persistent", 0);
 	for (size_t i = 0; !err && i < sizeof(not_offered) / sizeof(not_offered[0]); i++)

@@ -60,6 +60,8 @@ enum xenbus_state backdir_own_state(const struct backdir *b);
 enum xenbus_state backdir_peer_state(const struct backdir *b);
 bool backdir_is_online(const struct backdir *b);
 bool backdir_is_plugged(const struct backdir *b); /* hotplug-status = connected */
+/* What a switch with `offer` wrote is there: it still is the same directory. */
+bool backdir_is_offered(const struct backdir *b);
 
 /* All in one transaction. -ESTALE: our node does not say `from` any more; -ENOENT: no directory. */
 int backdir_switch(const struct backdir *b, const struct backdir_switch *s);

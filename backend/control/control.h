@@ -2,15 +2,17 @@
 /*
  * The map of ringwayd: the one object that its parts hang from.
  *
- *   main.c, options.c, instance.c      start, command line, one instance, the way out
+ *   main.c, options.c, conf.c          start, command line and configuration file, the way out
+ *   instance.c, status.c               one instance; what the service manager is told
  *   watcher.c, watcher_path.c          what appears and changes in xenstore
  *   device.c                           a device's life cycle: events in, actions out
  *   backdir.c, frontend.c              its own directory; what the guest published
  *   verdict.c                          may it be served, and with what:
- *     target.c, target_direct.c          the disk
+ *     target.c, target_direct.c, target_lock.c, backing.c  the disk, and what lies under it
+ *     rivals.c                           who else uses it
  *     policy.c, policy_match.c, policy_audit.c
  *   device_link.c                      its place in a data process
- *   worker.c, worker_spawn.c, channel.c  the data processes
+ *   worker.c, worker_queues.c, worker_spawn.c, channel.c  the data processes
  *   query.c, query_json.c              the query socket, and what it answers
  *
  * Single-threaded: everything runs from the loop.
@@ -25,6 +27,7 @@ struct policy;
 struct query;
 struct rwy_loop;
 struct rwy_xenbus;
+struct status;
 struct watcher;
 struct worker_pool;
 
@@ -36,9 +39,9 @@ enum control_phase {
 
 struct control {
 	enum control_phase phase;
-	bool announced; /* systemd knows that we are ready */
 	const struct options *options;
 	struct rwy_loop *loop;
+	struct status *status;
 	struct rwy_xenbus *xb;
 	struct policy *policy;
 	struct worker_pool *pool;

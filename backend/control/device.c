@@ -108,8 +108,11 @@ static struct backdir_disk describe_disk(const struct device *dev)
 	};
 }
 
-/* If somebody else wrote our state meanwhile, that is left standing and looked at next. */
-static void switch_state(struct device *dev, enum xenbus_state to, bool offer)
+/*
+ * If somebody else wrote our state meanwhile, that is left standing and looked at next, and it is
+ * false that comes back.
+ */
+static bool switch_state(struct device *dev, enum xenbus_state to, bool offer)
 {
 	struct backdir_disk disk = describe_disk(dev);
 	struct backdir_switch s = {.from = dev->own, .to = to, .offer = offer};
@@ -120,13 +123,15 @@ static void switch_state(struct device *dev, enum xenbus_state to, bool offer)
 	int err = backdir_switch(&dev->dir, &s);
 	if (!err) {
 		dev->own = to;
-		return;
+		dev->offered |= offer;
+		return true;
 	}
 	if (err != -ESTALE && err != -ENOENT)
 		rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_ERROR,
 				"can't write state %s: %s", rwy_xenbus_state_name(to),
 				strerror(-err));
 	watcher_mark(dev->control->watcher, dev);
+	return false;
 }
 
 static enum rwy_xenbus_event perform(struct device *dev, const struct rwy_xenbus_step *step)
@@ -185,15 +190,25 @@ static void forget(struct device *dev)
 	watcher_adopt(control->watcher, domid, devid);
 }
 
+/*
+ * The script has run. Before that, xen-blkback may have had the device as well, and written what it
+ * offers after us; its nodes are cleared before a frontend can connect by them.
+ */
+static void get_ready(struct device *dev)
+{
+	if (!switch_state(dev, dev->own, true))
+		return;
+	feed(dev, RWY_EVENT_READY);
+	feed(dev, RWY_EVENT_PEER);
+}
+
 void device_go_on(struct device *dev)
 {
 	if (dev->phase == RWY_PHASE_OFFERED && is_running(dev) && dev->plugged) {
-		if (dev->verdict == VERDICT_REFUSED) {
+		if (dev->verdict == VERDICT_REFUSED)
 			feed(dev, RWY_EVENT_FAILED);
-		} else if (dev->verdict == VERDICT_GRANTED) {
-			feed(dev, RWY_EVENT_READY);
-			feed(dev, RWY_EVENT_PEER);
-		}
+		else if (dev->verdict == VERDICT_GRANTED)
+			get_ready(dev);
 	}
 	if (is_over(dev))
 		verdict_drop(dev);
@@ -210,9 +225,10 @@ void device_go_on(struct device *dev)
 static void say_connected(struct device *dev)
 {
 	rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
-			"connected to %s, %s, %u ring pages, %s", dev->config.params,
+			"connected to %s, %s, %u ring pages, %u queues, %s", dev->config.params,
 			dev->target.writable ? "writable" : "read-only",
-			dev->frontend.nr_ring_pages, frontend_abi_name(dev->frontend.abi));
+			dev->frontend.nr_ring_pages, dev->frontend.nr_queues,
+			frontend_abi_name(dev->frontend.abi));
 	device_forgive(dev);
 }
 
@@ -307,9 +323,11 @@ static void begin(struct device *dev)
 		return;
 	}
 	dev->own = backdir_own_state(&dev->dir);
-	dev->found = dev->own > XenbusStateInitialising && dev->own < XenbusStateClosing;
 	dev->online = backdir_is_online(&dev->dir);
 	dev->plugged = backdir_is_plugged(&dev->dir);
+	/* Without its script having run, another backend's driver was quicker to write a 2. */
+	dev->found =
+		dev->plugged && dev->own > XenbusStateInitialising && dev->own < XenbusStateClosing;
 	dev->peer = read_peer(dev);
 	if (err) {
 		dev->verdict = VERDICT_REFUSED;
@@ -319,12 +337,31 @@ static void begin(struct device *dev)
 	feed(dev, RWY_EVENT_PEER);
 }
 
-/* Offered and now as new: removed and made again, too quickly to be seen. The table knows the other
- * phases' case. */
+/*
+ * Removed and made again, too quickly to be seen: offered and now as new, or in whatever state
+ * another backend's driver has written, but without what we had offered. The table knows the other
+ * phases' case of the first.
+ */
 static bool was_made_anew(const struct device *dev)
 {
-	return dev->own == XenbusStateInitialising &&
-	       (dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY);
+	if (dev->own == XenbusStateInitialising &&
+	    (dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY))
+		return true;
+	return dev->offered && !backdir_is_offered(&dev->dir);
+}
+
+/* The toolstack says online=0 in the same breath. */
+static void say_who_closed(struct device *dev)
+{
+	struct reason why;
+
+	if (dev->own != XenbusStateClosing || !dev->online)
+		return;
+	reason_set(&why, 0,
+		   "somebody other than the toolstack wrote state 5 to %s; is xen-blkback bound to "
+		   "it? see USE WITH XL in ringwayd(8)",
+		   dev->dir.path);
+	device_complain(dev, &why);
 }
 
 /* Not when it is our own writes that have us look: a frontend could answer each with another. */
@@ -345,14 +382,19 @@ static void catch_up_with_peer(struct device *dev)
 static void catch_up(struct device *dev)
 {
 	enum xenbus_state own = backdir_own_state(&dev->dir);
-	bool was_online = dev->online;
+	bool was_online = dev->online, is_new = own != dev->own;
 
+	dev->own = own;
 	dev->online = backdir_is_online(&dev->dir);
 	dev->plugged = backdir_is_plugged(&dev->dir);
-	if (own != dev->own || dev->online != was_online) {
-		dev->own = own;
-		feed(dev, was_made_anew(dev) ? RWY_EVENT_REMOVED : RWY_EVENT_OWN);
+	if (was_made_anew(dev)) {
+		feed(dev, RWY_EVENT_REMOVED);
+		return;
 	}
+	if (is_new)
+		say_who_closed(dev);
+	if (is_new || dev->online != was_online)
+		feed(dev, RWY_EVENT_OWN);
 	catch_up_with_peer(dev);
 }
 

@@ -50,6 +50,7 @@ struct device {
 	enum xenbus_state peer; /* what the frontend's says, as last read */
 	bool online;
 	bool plugged; /* hotplug-status = connected */
+	bool offered; /* our feature nodes have been written */
 	bool found;   /* it was in use when we started: a lock on its target is worth waiting for */
 	struct rwy_xenbus_watch *peer_watch;
 	bool peer_due;	   /* the frontend's state is to be read at the next look */
@@ -62,7 +63,7 @@ struct device {
 	struct backdir_config config;
 	struct target target;
 	struct rwy_loop_timer *retry; /* of the verdict */
-	uint64_t retry_until_ns;
+	uint64_t retry_since_ns;      /* 0: not tried yet */
 
 	enum device_link link;
 	struct worker_lease lease;

@@ -6,10 +6,14 @@
  */
 #include "backend/control/device_link.h"
 #include "backend/control/query.h"
+#include "backend/control/verdict.h"
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_ANEW 3u
+
+_Static_assert(FRONTEND_MAX_QUEUES == WORKER_MAX_QUEUES, "one limit, said twice");
 
 static struct device *device_of(struct worker_lease *lease)
 {
@@ -23,23 +27,43 @@ static int read_frontend_node(void *ctx, const char *node, char *buf, size_t siz
 	return rwy_xenbus_read(dir->xb, RWY_XENBUS_NO_TX, buf, size, "%s/%s", dir->frontend, node);
 }
 
-static void send_attach(struct device *dev)
+static void describe_queue(const struct device *dev, uint32_t queue, struct ctl_attach *msg)
 {
-	struct ctl_attach msg = {
+	const struct frontend_queue *q = &dev->frontend.queues[queue];
+
+	*msg = (struct ctl_attach){
 		.domid = dev->dir.domid,
 		.devid = dev->dir.devid,
 		.abi = dev->frontend.abi,
 		.engine = dev->target.kind == TARGET_NULL ? CTL_ENGINE_NULL : CTL_ENGINE_FILE,
 		.flags = CTL_FLUSH | (dev->target.writable ? 0 : CTL_READ_ONLY) |
 			 (dev->target.direct ? CTL_DIRECT : 0),
-		.evtchn = dev->frontend.evtchn,
+		.evtchn = q->evtchn,
 		.nr_ring_pages = dev->frontend.nr_ring_pages,
 		.capacity_sect = dev->target.capacity_sect,
 	};
+	memcpy(msg->ring_gref, q->ring_gref, sizeof(msg->ring_gref));
+}
 
-	memcpy(msg.ring_gref, dev->frontend.ring_gref, sizeof(msg.ring_gref));
+/*
+ * Each queue has an open file of its own where that can be had: the kernel tells of a write that
+ * failed in its cache once for each, and each queue's flushes are to hear of it.
+ */
+static void send_attach(struct device *dev)
+{
+	struct worker_attach queues[FRONTEND_MAX_QUEUES];
+	uint32_t nr = dev->frontend.nr_queues;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		describe_queue(dev, i, &queues[i].msg);
+		queues[i].fd = i ? target_open_again(&dev->target) : dev->target.fd;
+	}
 	dev->link = LINK_ATTACHING;
-	worker_attach(&dev->lease, &msg, dev->target.fd);
+	worker_attach(&dev->lease, queues, nr);
+	for (uint32_t i = 1; i < nr; i++) {
+		if (queues[i].fd >= 0)
+			close(queues[i].fd);
+	}
 }
 
 /* Complain only about processes that fail: one that is just being started will be there at once. */
@@ -56,8 +80,40 @@ static void say_waiting(struct device *dev)
 		dev->why = why;
 }
 
+/* Its VM's disk on the same target, of the domain that it has migrated away from. */
+static struct device *find_attached_sibling(const struct device *dev)
+{
+	struct device *other;
+
+	TAILQ_FOREACH(other, &dev->control->devices, all_link)
+	{
+		if (other->link != LINK_NONE && verdict_is_sibling(dev, other))
+			return other;
+	}
+	return NULL;
+}
+
+/*
+ * The VM runs here now: what its source domain has in flight ends before this one's first request.
+ */
+static void wait_for_sibling(struct device *dev, struct device *sibling)
+{
+	dev->link = LINK_WAITING;
+	reason_set(&dev->why, 0, "waiting for %s, of the same VM, to let go of the target",
+		   sibling->name);
+	rwy_log_limited(&sibling->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
+			"closing: its VM has connected as %s", dev->name);
+	device_handle(sibling, RWY_EVENT_CLOSE);
+}
+
 static void attach_or_wait(struct device *dev)
 {
+	struct device *sibling = find_attached_sibling(dev);
+
+	if (sibling) {
+		wait_for_sibling(dev, sibling);
+		return;
+	}
 	if (!worker_take(dev->control->pool, &dev->lease)) {
 		send_attach(dev);
 		return;
@@ -97,6 +153,17 @@ static void detach(struct device *dev)
 	worker_detach(&dev->lease);
 }
 
+static void wake_sibling(const struct device *dev)
+{
+	struct device *other;
+
+	TAILQ_FOREACH(other, &dev->control->devices, all_link)
+	{
+		if (other->link == LINK_WAITING && verdict_is_sibling(other, dev))
+			attach_or_wait(other);
+	}
+}
+
 /* The device is out of the data process, or never was in. */
 static void unlink_device(struct device *dev)
 {
@@ -107,6 +174,7 @@ static void unlink_device(struct device *dev)
 		query_wake(dev->control->query);
 	}
 	dev->stats_known = false;
+	wake_sibling(dev);
 }
 
 enum rwy_xenbus_event device_link_disconnect(struct device *dev)

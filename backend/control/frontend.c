@@ -12,6 +12,7 @@
 #include <xen/io/protocols.h>
 
 #define VALUE_BYTES 64u /* the longest value that could make sense, and more */
+#define NODE_BYTES  48u
 
 static const char *const abi_names[] = {
 	[CTL_ABI_NATIVE] = "native",
@@ -84,12 +85,13 @@ static int parse_protocol(const struct frontend_reader *r, enum ctl_abi *abi, st
 			  value, abi_names[CTL_ABI_X86_32], abi_names[CTL_ABI_X86_64]);
 }
 
-/* One queue is offered by silence; a frontend may say 1 all the same. */
-static int check_queues(const struct frontend_reader *r, struct reason *why)
+/* One queue goes without saying. */
+static int parse_nr_queues(const struct frontend_reader *r, uint32_t *nr_queues, struct reason *why)
 {
-	uint32_t nr_queues;
-	int err = read_number(r, "multi-queue-num-queues", 1, 1, &nr_queues, why);
+	int err = read_number(r, "multi-queue-num-queues", 1, FRONTEND_MAX_QUEUES, nr_queues, why);
 
+	if (err == -ENOENT)
+		*nr_queues = 1;
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -117,27 +119,63 @@ static int parse_ring_size(const struct frontend_reader *r, uint32_t *nr_pages, 
 }
 
 /* A ring of one page is named ring-ref by most frontends and ring-ref0 by some. */
-static int parse_ring(const struct frontend_reader *r, struct frontend *f, struct reason *why)
+static int parse_page(const struct frontend_reader *r, const char *folder, uint32_t *gref,
+		      struct reason *why)
 {
-	char node[24];
-	int err;
+	char node[NODE_BYTES];
 
-	if (f->nr_ring_pages == 1) {
-		err = read_number(r, "ring-ref", 0, UINT32_MAX, &f->ring_gref[0], why);
-		if (err != -ENOENT)
-			return err;
-		err = read_number(r, "ring-ref0", 0, UINT32_MAX, &f->ring_gref[0], why);
-		if (err == -ENOENT)
-			return reason_set(why, -EPROTO, "the frontend's node ring-ref is missing");
+	snprintf(node, sizeof(node), "%sring-ref", folder);
+	int err = read_number(r, node, 0, UINT32_MAX, gref, why);
+	if (err != -ENOENT)
 		return err;
+	snprintf(node, sizeof(node), "%sring-ref0", folder);
+	err = read_number(r, node, 0, UINT32_MAX, gref, why);
+	if (err == -ENOENT)
+		return reason_set(why, -EPROTO, "the frontend's node %sring-ref is missing",
+				  folder);
+	return err;
+}
+
+static int parse_ring(const struct frontend_reader *r, const char *folder, uint32_t nr_pages,
+		      struct frontend_queue *q, struct reason *why)
+{
+	char node[NODE_BYTES];
+	int err = 0;
+
+	if (nr_pages == 1)
+		err = parse_page(r, folder, &q->ring_gref[0], why);
+	for (uint32_t i = 0; !err && nr_pages > 1 && i < nr_pages; i++) {
+		snprintf(node, sizeof(node), "%sring-ref%u", folder, i);
+		err = require_number(r, node, 0, &q->ring_gref[i], why);
 	}
-	for (uint32_t i = 0; i < f->nr_ring_pages; i++) {
-		snprintf(node, sizeof(node), "ring-ref%u", i);
-		err = require_number(r, node, 0, &f->ring_gref[i], why);
-		if (err)
-			return err;
+	if (err)
+		return err;
+	snprintf(node, sizeof(node), "%sevent-channel", folder);
+	return require_number(r, node, 1, &q->evtchn, why);
+}
+
+/* One queue's nodes are in the frontend's own directory; a frontend may also give it a folder. */
+static bool has_folder(const struct frontend_reader *r, const struct frontend *f)
+{
+	char value[VALUE_BYTES];
+
+	return f->nr_queues > 1 ||
+	       (r->read(r->ctx, "event-channel", value, sizeof(value)) == -ENOENT &&
+		r->read(r->ctx, "queue-0/event-channel", value, sizeof(value)) != -ENOENT);
+}
+
+static int parse_queues(const struct frontend_reader *r, struct frontend *f, struct reason *why)
+{
+	bool in_folders = has_folder(r, f);
+	char folder[NODE_BYTES / 2] = "";
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < f->nr_queues; i++) {
+		if (in_folders)
+			snprintf(folder, sizeof(folder), "queue-%u/", i);
+		err = parse_ring(r, folder, f->nr_ring_pages, &f->queues[i], why);
 	}
-	return 0;
+	return err;
 }
 
 int frontend_parse(const struct frontend_reader *reader, struct frontend *f, struct reason *why)
@@ -147,12 +185,10 @@ int frontend_parse(const struct frontend_reader *reader, struct frontend *f, str
 	memset(f, 0, sizeof(*f));
 	err = parse_protocol(reader, &f->abi, why);
 	if (!err)
-		err = check_queues(reader, why);
+		err = parse_nr_queues(reader, &f->nr_queues, why);
 	if (!err)
 		err = parse_ring_size(reader, &f->nr_ring_pages, why);
 	if (!err)
-		err = parse_ring(reader, f, why);
-	if (!err)
-		err = require_number(reader, "event-channel", 1, &f->evtchn, why);
+		err = parse_queues(reader, f, why);
 	return err;
 }

@@ -11,6 +11,11 @@
 #include <stdint.h>
 
 #define FRONTEND_MAX_RING_ORDER 4u /* 16 pages, CTL_MAX_RING_PAGES */
+/*
+ * Several queues are not offered, but served to a frontend that chose them from what xen-blkback
+ * had offered on the same device before it was unbound: stock blkfront can't be made to choose anew.
+ */
+#define FRONTEND_MAX_QUEUES 16u
 
 /* Reads the value of one node of the frontend's directory into buf as a string; its length,
  * -ENOENT, or another -errno. */
@@ -19,11 +24,16 @@ struct frontend_reader {
 	void *ctx;
 };
 
+struct frontend_queue {
+	uint32_t evtchn;
+	uint32_t ring_gref[CTL_MAX_RING_PAGES];
+};
+
 struct frontend {
 	enum ctl_abi abi;
-	uint32_t evtchn;
-	uint32_t nr_ring_pages; /* a power of two, 1 to CTL_MAX_RING_PAGES */
-	uint32_t ring_gref[CTL_MAX_RING_PAGES];
+	uint32_t nr_ring_pages; /* of each queue: a power of two, 1 to CTL_MAX_RING_PAGES */
+	uint32_t nr_queues;	/* 1 to FRONTEND_MAX_QUEUES */
+	struct frontend_queue queues[FRONTEND_MAX_QUEUES];
 };
 
 /* 0, or -EPROTO with the reason: a node is missing, garbled, or asks for what was not offered. */

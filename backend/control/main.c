@@ -10,12 +10,12 @@
 #include "backend/control/options.h"
 #include "backend/control/policy.h"
 #include "backend/control/query.h"
+#include "backend/control/status.h"
 #include "backend/control/watcher.h"
-#include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 static void on_worker_ready(void *ctx)
@@ -23,10 +23,47 @@ static void on_worker_ready(void *ctx)
 	struct control *control = ctx;
 
 	device_link_ready(control);
-	if (control->announced)
-		return;
-	control->announced = true;
-	sd_notify(0, "READY=1\nSTATUS=Serving");
+	status_ready(control->status);
+}
+
+static void on_worker_unready(void *ctx)
+{
+	struct control *control = ctx;
+
+	device_link_unready(control);
+	status_touch(control->status);
+}
+
+/* Asked before the device is told: it may be gone then. */
+static struct status *status_of(const struct worker_lease *lease)
+{
+	const char *dev = (const char *)lease - offsetof(struct device, lease);
+
+	return ((const struct device *)dev)->control->status;
+}
+
+static void on_attached(struct worker_lease *lease, int err, const struct reason *why)
+{
+	struct status *status = status_of(lease);
+
+	device_link_attached(lease, err, why);
+	status_touch(status);
+}
+
+static void on_detached(struct worker_lease *lease, int err, const struct reason *why)
+{
+	struct status *status = status_of(lease);
+
+	device_link_detached(lease, err, why);
+	status_touch(status);
+}
+
+static void on_died(struct worker_lease *lease, const struct reason *why)
+{
+	struct status *status = status_of(lease);
+
+	device_link_died(lease, why);
+	status_touch(status);
 }
 
 static void on_all_left(void *ctx)
@@ -38,12 +75,12 @@ static void on_all_left(void *ctx)
 
 static const struct worker_events worker_events = {
 	.ready = on_worker_ready,
-	.unready = device_link_unready,
-	.attached = device_link_attached,
-	.detached = device_link_detached,
+	.unready = on_worker_unready,
+	.attached = on_attached,
+	.detached = on_detached,
 	.broken = device_link_broken,
 	.stats = device_link_stats,
-	.died = device_link_died,
+	.died = on_died,
 	.all_left = on_all_left,
 };
 
@@ -70,7 +107,7 @@ static void drain(struct control *control)
 	struct device *dev, *next;
 
 	control->phase = CONTROL_DRAINING;
-	sd_notify(0, "STOPPING=1\nSTATUS=Waiting for guests' I/O");
+	status_stopping(control->status);
 	rwy_info("stopping: closing all devices");
 	for (dev = TAILQ_FIRST(&control->devices); dev; dev = next) {
 		next = TAILQ_NEXT(dev, all_link);
@@ -83,6 +120,10 @@ static void on_signal(void *ctx, int signo)
 {
 	struct control *control = ctx;
 
+	if (signo == SIGHUP) {
+		rwy_info("SIGHUP: nothing to do; policy is live, the rest is read at start");
+		return;
+	}
 	if (control->phase == CONTROL_RUNNING) {
 		drain(control);
 		return;
@@ -111,6 +152,7 @@ static int listen_to_signals(struct control *control)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	return rwy_loop_add_signals(control->loop, &set, on_signal, control, &source);
 }
 
@@ -118,14 +160,16 @@ static int listen_to_signals(struct control *control)
 static int start(struct control *c)
 {
 	const struct worker_config workers = {
-		.binary = c->options->data_binary,
-		.nr_processes = c->options->nr_processes,
+		.binary = c->options->conf.data_binary,
+		.nr_processes = c->options->conf.nr_processes,
 		.no_sandbox = c->options->no_sandbox,
-		.verbose = c->options->verbose,
+		.verbose = c->options->conf.log_level == RWY_LOG_DEBUG,
 	};
-	const char *what = "signals";
+	const char *what = "signals and timers";
 	int err = listen_to_signals(c);
 
+	if (!err)
+		err = status_create(&c->status, c);
 	if (!err) {
 		what = "xenstore";
 		err = rwy_xenbus_open(&c->xb);
@@ -162,41 +206,43 @@ static void stop(struct control *c)
 	worker_pool_destroy(c->pool);
 	policy_destroy(c->policy);
 	rwy_xenbus_close(c->xb);
+	status_destroy(c->status);
 	rwy_loop_destroy(c->loop);
 }
 
 static int serve(const struct options *options)
 {
 	struct control c = {.phase = CONTROL_RUNNING, .options = options};
-	int status = EXIT_FAILURE;
+	int status = EXIT_FAULT;
 
 	TAILQ_INIT(&c.devices);
 	int err = rwy_loop_create(&c.loop, NULL, NULL);
 	if (err) {
 		rwy_error("event loop: %s", strerror(-err));
-		return EXIT_FAILURE;
+		return EXIT_FAULT;
 	}
 	if (!start(&c)) {
 		rwy_info("ringwayd %s runs, %u data process(es)", RINGWAY_VERSION,
-			 options->nr_processes);
+			 options->conf.nr_processes);
 		status = rwy_loop_run(c.loop);
 	}
 	stop(&c);
-	return status < 0 ? EXIT_FAILURE : status;
+	return status == EXIT_SUCCESS ? EXIT_SUCCESS : EXIT_FAULT;
 }
 
 int main(int argc, char **argv)
 {
 	struct options options;
-	int status = options_parse(&options, argc, argv);
 
+	rwy_log_init("ringwayd", RWY_LOG_INFO);
+	int status = options_parse(&options, argc, argv);
 	if (status >= 0)
 		return status;
-	rwy_log_init("ringwayd", options.verbose ? RWY_LOG_DEBUG : RWY_LOG_INFO);
+	rwy_log_init("ringwayd", options.conf.log_level);
 	raise_limits();
 	int lock_fd = instance_lock(options.rundir);
 	if (lock_fd < 0)
-		return EXIT_FAILURE;
+		return EXIT_REFUSED;
 	status = serve(&options);
 	close(lock_fd);
 	return status;

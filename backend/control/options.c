@@ -1,37 +1,50 @@
 // SPDX-License-Identifier: MIT
 /*
- * Parses the command line and finds the data binary. Trusts the admin, and says so when that did
- * not work out. Called by main.c.
+ * Puts together defaults, configuration file and command line, the later over the earlier, and
+ * finds the data binary. Trusts the admin, and says so when that did not work out. Called by
+ * main.c.
  */
 #include "backend/control/options.h"
 #include "common/paths.h"
-#include "common/xs_parse.h"
+#include <errno.h>
 #include <getopt.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DATA_BINARY    "ringwayd-data"
-#define LIBEXEC_BINARY RINGWAY_PREFIX "/libexec/ringway/" DATA_BINARY
-#define EXIT_USAGE     2
-#define OPTION_RUNDIR  256
-#define OPTION_BINARY  257
-#define OPTION_NR      258
-#define OPTION_SANDBOX 259
-#define OPTION_VERSION 260
+#define DATA_BINARY "ringwayd-data"
+
+/* Below them are the letters, from OPTION_KEY on the keys of the configuration. */
+enum {
+	OPTION_RUNDIR = 256,
+	OPTION_CONFIG,
+	OPTION_CHECK,
+	OPTION_SANDBOX,
+	OPTION_VERSION,
+	OPTION_KEY,
+};
 
 static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"verbose", no_argument, NULL, 'v'},
 	{"foreground", no_argument, NULL, 'f'},
+	{"config", required_argument, NULL, OPTION_CONFIG},
+	{"check-config", no_argument, NULL, OPTION_CHECK},
 	{"rundir", required_argument, NULL, OPTION_RUNDIR},
-	{"data-binary", required_argument, NULL, OPTION_BINARY},
-	{"processes", required_argument, NULL, OPTION_NR},
 	{"no-sandbox", no_argument, NULL, OPTION_SANDBOX},
+	{"processes", required_argument, NULL, OPTION_KEY + CONF_PROCESSES},
+	{"log-level", required_argument, NULL, OPTION_KEY + CONF_LOG_LEVEL},
+	{"data-binary", required_argument, NULL, OPTION_KEY + CONF_DATA_BINARY},
 	{NULL, 0, NULL, 0},
+};
+
+/* What the command line said, before the file is known that it goes over. */
+struct said {
+	const char *config; /* NULL: nothing, the default file may be missing */
+	const char *keys[CONF_NR_KEYS];
+	bool check;
 };
 
 static void print_help(void)
@@ -41,44 +54,34 @@ static void print_help(void)
 	       "script.\n"
 	       "\n"
 	       "  -f, --foreground      stay in the foreground (always so; systemd does the rest)\n"
-	       "  -v, --verbose         log every step\n"
+	       "      --config FILE     read FILE (default $%s or %s)\n"
+	       "      --check-config    say what is wrong with the configuration, and exit\n"
 	       "      --processes N     data processes, 1 to %u (default 1)\n"
+	       "      --log-level LEVEL info (default), or debug: every step\n"
+	       "  -v, --verbose         the same as --log-level debug\n"
 	       "      --rundir DIR      run directory (default $%s or %s)\n"
 	       "      --data-binary PATH\n"
 	       "                        the data process (default: %s beside this program,\n"
-	       "                        or else %s)\n"
+	       "                        or else in ../libexec/ringway from there)\n"
 	       "      --no-sandbox      data processes keep their rights; for debugging only\n"
 	       "  -h, --help            print this\n"
 	       "      --version         print the version\n",
-	       OPTIONS_MAX_PROCESSES, RWY_RUNDIR_ENV, RWY_RUNDIR, DATA_BINARY, LIBEXEC_BINARY);
+	       CONF_PATH_ENV, CONF_DEFAULT_PATH, CONF_MAX_PROCESSES, RWY_RUNDIR_ENV, RWY_RUNDIR,
+	       DATA_BINARY);
 }
 
 static int complain(const char *what, const char *which)
 {
-	fprintf(stderr, "ringwayd: %s%s; try --help\n", what, which);
+	rwy_error("%s%s; try --help", what, which);
 	return EXIT_USAGE;
 }
 
-static int set_processes(struct options *o, const char *value)
+static int note(struct options *o, struct said *said, int option, char **argv)
 {
-	uint32_t n;
-
-	if (rwy_xs_parse_u32(value, strlen(value), 1, OPTIONS_MAX_PROCESSES, &n))
-		return complain("--processes takes a number from 1 to 256, not ", value);
-	o->nr_processes = n;
-	return -1;
-}
-
-static int set_binary(struct options *o, const char *path)
-{
-	if (strlen(path) >= sizeof(o->data_binary))
-		return complain("too long a path: --data-binary ", path);
-	strcpy(o->data_binary, path);
-	return -1;
-}
-
-static int apply(struct options *o, int option, char **argv)
-{
+	if (option >= OPTION_KEY) {
+		said->keys[option - OPTION_KEY] = optarg;
+		return -1;
+	}
 	switch (option) {
 	case 'h':
 		print_help();
@@ -87,17 +90,19 @@ static int apply(struct options *o, int option, char **argv)
 		printf("ringwayd %s\n", RINGWAY_VERSION);
 		return EXIT_SUCCESS;
 	case 'v':
-		o->verbose = true;
+		said->keys[CONF_LOG_LEVEL] = "debug";
 		return -1;
 	case 'f':
+		return -1;
+	case OPTION_CONFIG:
+		said->config = optarg;
+		return -1;
+	case OPTION_CHECK:
+		said->check = true;
 		return -1;
 	case OPTION_RUNDIR:
 		o->rundir = optarg;
 		return -1;
-	case OPTION_BINARY:
-		return set_binary(o, optarg);
-	case OPTION_NR:
-		return set_processes(o, optarg);
 	case OPTION_SANDBOX:
 		o->no_sandbox = true;
 		return -1;
@@ -108,48 +113,105 @@ static int apply(struct options *o, int option, char **argv)
 	}
 }
 
-/* Beside us in a build tree or a private installation; in libexec when installed. */
-static void find_binary(struct options *o)
+static int read_command_line(struct options *o, struct said *said, int argc, char **argv)
 {
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int option, status = -1;
 
-	strcpy(o->data_binary, LIBEXEC_BINARY);
+	opterr = 0;
+	optind = 0; /* from the start, also of a second command line */
+	while (status < 0 && (option = getopt_long(argc, argv, ":hvf", long_options, NULL)) != -1)
+		status = note(o, said, option, argv);
+	if (status < 0 && optind < argc)
+		status = complain("unexpected argument: ", argv[optind]);
+	return status;
+}
+
+/* A file that somebody named has to be there. */
+static int read_file(struct options *o, const struct said *said)
+{
+	const char *named = said->config ? said->config : getenv(CONF_PATH_ENV);
+	bool is_default = !named || !*named;
+	struct reason why;
+	int err = conf_load(&o->conf, is_default ? CONF_DEFAULT_PATH : named, &why);
+
+	if (!err || (err == -ENOENT && is_default))
+		return -1;
+	rwy_error("%s", why.text);
+	return EXIT_REFUSED;
+}
+
+static int apply(struct options *o, const struct said *said)
+{
+	struct reason why;
+
+	for (enum conf_key key = 0; key < CONF_NR_KEYS; key++) {
+		if (said->keys[key] && conf_set(&o->conf, key, said->keys[key], &why))
+			return complain("--", why.text);
+	}
+	return -1;
+}
+
+/* This program's folder with its slash. */
+static bool own_folder(char path[PATH_MAX])
+{
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
 	if (len < 0)
-		return;
-	self[len] = '\0';
+		return false;
+	path[len] = '\0';
+	strrchr(path, '/')[1] = '\0';
+	return true;
+}
 
-	char *name = strrchr(self, '/') + 1;
-	if ((size_t)(name - self) + sizeof(DATA_BINARY) > sizeof(self))
-		return;
-	strcpy(name, DATA_BINARY);
-	if (!access(self, X_OK))
-		strcpy(o->data_binary, self);
+/* Beside us in a build tree; in libexec when installed, under whatever prefix that was. */
+static bool find_binary(struct conf *conf)
+{
+	static const char *const places[] = {DATA_BINARY, "../libexec/ringway/" DATA_BINARY};
+	char folder[PATH_MAX], path[PATH_MAX + 64];
+
+	if (!own_folder(folder))
+		return false;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", folder, places[i]);
+		if (!access(path, X_OK) && realpath(path, conf->data_binary))
+			return true;
+	}
+	return false;
+}
+
+static int check_binary(struct conf *conf)
+{
+	if (conf->data_binary[0]) {
+		if (!access(conf->data_binary, X_OK))
+			return -1;
+		rwy_error("can't execute data-binary %s: %s", conf->data_binary, strerror(errno));
+		return EXIT_REFUSED;
+	}
+	if (find_binary(conf))
+		return -1;
+	rwy_error("can't execute %s, neither beside this program nor in ../libexec/ringway from "
+		  "there; reinstall Ringway or set data-binary",
+		  DATA_BINARY);
+	return EXIT_REFUSED;
 }
 
 int options_parse(struct options *options, int argc, char **argv)
 {
 	const char *env = getenv(RWY_RUNDIR_ENV);
-	int option, status = -1;
+	struct said said = {.config = NULL};
+	int status;
 
 	memset(options, 0, sizeof(*options));
 	options->rundir = env && *env ? env : RWY_RUNDIR;
-	options->nr_processes = 1;
-	opterr = 0;
-	while (status < 0 && (option = getopt_long(argc, argv, ":hvf", long_options, NULL)) != -1)
-		status = apply(options, option, argv);
-	if (status >= 0)
-		return status;
-	if (optind < argc)
-		return complain("unexpected argument: ", argv[optind]);
-	if (!options->data_binary[0])
-		find_binary(options);
-	if (access(options->data_binary, X_OK)) {
-		fprintf(stderr,
-			"ringwayd: can't execute the data process %s; install it or give "
-			"--data-binary\n",
-			options->data_binary);
-		return EXIT_FAILURE;
-	}
-	return -1;
+	conf_init(&options->conf);
+	status = read_command_line(options, &said, argc, argv);
+	if (status < 0)
+		status = read_file(options, &said);
+	if (status < 0)
+		status = apply(options, &said);
+	if (status < 0)
+		status = check_binary(&options->conf);
+	if (status < 0 && said.check)
+		return EXIT_SUCCESS;
+	return status;
 }

@@ -6,6 +6,7 @@
 #include "backend/control/query_json.h"
 #include "backend/control/policy.h"
 #include <string.h>
+#include <sys/sysmacros.h>
 
 /* JSON strings are UTF-8, xenstore's values any bytes. NULL or "" is null. */
 static json_t *text(const char *s)
@@ -73,18 +74,18 @@ static json_t *describe(const struct device *dev)
 	bool linked = dev->link == LINK_ATTACHED;
 	pid_t pid = worker_lease_pid(&dev->lease);
 
-	return json_pack("{s:I, s:I, s:o, s:s, s:s, s:i, s:o, s:I, s:i, s:i, s:o, s:o, s:b, s:o, "
-			 "s:o}",
-			 "domid", (json_int_t)dev->dir.domid, "devid", (json_int_t)dev->dir.devid,
-			 "target", text(dev->config.params), "mode",
-			 dev->config.writable ? "w" : "r", "phase",
-			 rwy_xenbus_phase_name(dev->phase), "state", (int)dev->own, "reason",
-			 text(dev->why.text), "capacity_sect",
-			 (json_int_t)dev->target.capacity_sect, "queues", linked ? 1 : 0,
-			 "ring_pages", linked ? (int)dev->frontend.nr_ring_pages : 0, "protocol",
-			 text(linked ? frontend_abi_name(dev->frontend.abi) : NULL), "engine",
-			 text(engine_name(&dev->target)), "direct", dev->target.direct, "process",
-			 pid ? json_integer(pid) : json_null(), "stats", counters(dev));
+	return json_pack(
+		"{s:I, s:I, s:o, s:s, s:s, s:i, s:o, s:I, s:i, s:i, s:o, s:o, s:b, s:o, "
+		"s:o}",
+		"domid", (json_int_t)dev->dir.domid, "devid", (json_int_t)dev->dir.devid, "target",
+		text(dev->config.params), "mode", dev->config.writable ? "w" : "r", "phase",
+		rwy_xenbus_phase_name(dev->phase), "state", (int)dev->own, "reason",
+		text(dev->why.text), "capacity_sect", (json_int_t)dev->target.capacity_sect,
+		"queues", linked ? (int)dev->frontend.nr_queues : 0, "ring_pages",
+		linked ? (int)dev->frontend.nr_ring_pages : 0, "protocol",
+		text(linked ? frontend_abi_name(dev->frontend.abi) : NULL), "engine",
+		text(engine_name(&dev->target)), "direct", dev->target.direct, "process",
+		pid ? json_integer(pid) : json_null(), "stats", counters(dev));
 }
 
 static json_t *devices(struct control *control, struct device *only, bool all)
@@ -111,6 +112,12 @@ json_t *query_json_show(struct control *control, struct device *only, bool all)
 			 processes(control->pool), "devices", devices(control, only, all));
 }
 
+/* As the stock block script writes it. */
+static json_t *device_number(dev_t dev)
+{
+	return json_sprintf("%x:%x", major(dev), minor(dev));
+}
+
 json_t *query_json_verdict(const struct device *dev)
 {
 	static const char *const words[] = {
@@ -120,12 +127,18 @@ json_t *query_json_verdict(const struct device *dev)
 	};
 	enum device_verdict verdict = dev ? dev->verdict : VERDICT_UNKNOWN;
 	const struct reason *trouble = dev ? worker_pool_trouble(dev->control->pool) : NULL;
+	const char *reason = dev ? dev->why.text : "no such device of ringwayd's";
+	const char *path = NULL;
+	dev_t number = 0;
 
-	return json_pack("{s:s, s:o, s:o}", "verdict", words[verdict], "reason",
-			 verdict == VERDICT_GRANTED ? json_null()
-			 : dev			    ? text(dev->why.text)
-						    : text("no such device of ringwayd's"),
-			 "trouble", text(trouble ? trouble->text : NULL));
+	if (dev && verdict == VERDICT_GRANTED && dev->target.kind == TARGET_FILE) {
+		path = dev->target.name;
+		number = dev->target.dev;
+	}
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "verdict", words[verdict], "reason",
+			 verdict == VERDICT_GRANTED ? json_null() : text(reason), "trouble",
+			 text(trouble ? trouble->text : NULL), "path", text(path), "device",
+			 number ? device_number(number) : json_null());
 }
 
 json_t *query_json_error(const char *what)

@@ -5,6 +5,7 @@
  */
 #include "backend/control/target.h"
 #include "backend/control/target_direct.h"
+#include "backend/control/target_lock.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/xs_parse.h"
@@ -13,7 +14,6 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -146,8 +146,8 @@ static int identify(struct target *t, const struct reason *asked, struct reason 
 				  asked->text);
 
 	t->is_block = S_ISBLK(st.st_mode);
-	t->dev = t->is_block ? st.st_rdev : st.st_dev;
-	t->ino = t->is_block ? 0 : st.st_ino;
+	t->dev = t->is_block ? st.st_rdev : 0;
+	backing_of_fd(&t->backing, t->fd);
 	return name_it(t, asked, why);
 }
 
@@ -160,7 +160,9 @@ static int resolve_file(struct target *t, const char *path, struct reason *why)
 		return reason_set(why, -EINVAL, "target %s: give the path from / on", asked.text);
 	t->fd = open(path, O_PATH | O_CLOEXEC);
 	if (t->fd < 0)
-		return reason_set(why, -errno, "target %s: %s", asked.text, strerror(errno));
+		return reason_set(why, -errno, "target %s: %s%s", asked.text, strerror(errno),
+				  errno == ENOENT ? "; create it, or correct the disk's target"
+						  : "");
 	t->kind = TARGET_FILE;
 	return identify(t, &asked, why);
 }
@@ -199,7 +201,7 @@ static int reopen(const struct target *t, int flags)
 /* O_DIRECT where guests' 512-byte requests fit it; the page cache otherwise. */
 static int open_best(struct target *t, bool writable, int *fd)
 {
-	int flags = writable ? O_RDWR : O_RDONLY;
+	int flags = (writable ? O_RDWR : O_RDONLY) | (writable && t->is_block ? O_EXCL : 0);
 
 	*fd = reopen(t, flags | O_DIRECT);
 	if (*fd >= 0 && target_direct_works(*fd)) {
@@ -213,20 +215,6 @@ static int open_best(struct target *t, bool writable, int *fd)
 
 	*fd = reopen(t, flags);
 	return *fd < 0 ? *fd : 0;
-}
-
-/* Not every file system has locks; there, our own table of targets is all the protection. */
-static int lock(const struct target *t, int fd, bool writable, struct reason *why)
-{
-	if (!flock(fd, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB))
-		return 0;
-	if (errno == EWOULDBLOCK)
-		return reason_set(why, -EAGAIN,
-				  "target %s is locked by another process (flock); see `lslocks` "
-				  "for whose lock it is",
-				  t->name);
-	rwy_warn("target %s: can't be locked against other writers: %s", t->name, strerror(errno));
-	return 0;
 }
 
 static int measure(struct target *t, int fd, struct reason *why)
@@ -251,15 +239,31 @@ static int measure(struct target *t, int fd, struct reason *why)
 	return set_capacity(t, bytes, why);
 }
 
+/* Root may open it all the same; that nobody may write to it is the admin's word for a template. */
+static bool is_read_only_file(const struct target *t)
+{
+	struct stat st;
+
+	return !fstat(t->fd, &st) && S_ISREG(st.st_mode) && !(st.st_mode & 0222);
+}
+
 static int open_file(struct target *t, bool writable, struct reason *why)
 {
 	_rwy_close int fd = -1;
-	int err = open_best(t, writable, &fd);
+	int err = writable && is_read_only_file(t) ? -EACCES : open_best(t, writable, &fd);
 
+	if (err == -EBUSY)
+		return reason_set(why, -EAGAIN,
+				  "target %s is in use in dom0: mounted, swap, or part of another "
+				  "device; see lsblk %s",
+				  t->name, t->name);
 	if (err)
-		return reason_set(why, err, "target %s can't be opened %s: %s", t->name,
-				  writable ? "to write" : "to read", strerror(-err));
-	err = lock(t, fd, writable, why);
+		return reason_set(why, err, "target %s can't be opened %s: %s%s", t->name,
+				  writable ? "to write" : "to read", strerror(-err),
+				  err == -EROFS || err == -EACCES
+					  ? "; make it writable, or attach it with mode r"
+					  : "");
+	err = target_lock(t->name, fd, writable, why);
 	if (!err)
 		err = measure(t, fd, why);
 	if (err)
@@ -287,9 +291,34 @@ int target_open(struct target *t, bool writable, struct reason *why)
 	return 0;
 }
 
+int target_share(struct target *t, const struct target *other, struct reason *why)
+{
+	int fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return reason_set(why, -errno, "target %s can't be shared with the VM's source: %s",
+				  t->name, strerror(errno));
+	close(t->fd);
+	t->fd = fd;
+	t->open = true;
+	t->writable = other->writable;
+	t->direct = other->direct;
+	t->capacity_sect = other->capacity_sect;
+	t->physical_sector_bytes = other->physical_sector_bytes;
+	return 0;
+}
+
+int target_open_again(const struct target *t)
+{
+	if (t->fd < 0)
+		return -1;
+
+	int fd = reopen(t, (t->writable ? O_RDWR : O_RDONLY) | (t->direct ? O_DIRECT : 0));
+	return fd < 0 ? fcntl(t->fd, F_DUPFD_CLOEXEC, 0) : fd;
+}
+
 bool target_clashes(const struct target *a, bool a_writable, const struct target *b,
 		    bool b_writable)
 {
-	return a->kind == TARGET_FILE && b->kind == TARGET_FILE && (a_writable || b_writable) &&
-	       a->is_block == b->is_block && a->dev == b->dev && a->ino == b->ino;
+	return (a_writable || b_writable) && backing_overlaps(&a->backing, &b->backing);
 }

@@ -9,6 +9,7 @@
  *   null:SIZE            reads give zeroes, writes vanish; SIZE in bytes, or with k, M, G or T
  */
 #pragma once
+#include "backend/control/backing.h"
 #include "backend/control/reason.h"
 #include <limits.h>
 #include <stdbool.h>
@@ -30,8 +31,8 @@ struct target {
 	bool writable; /* once open */
 	bool direct;   /* once open: O_DIRECT works in units of 512 bytes */
 	bool is_block;
-	dev_t dev; /* a block device's number, or the file system of a file */
-	ino_t ino; /* of a file; 0 for a block device */
+	dev_t dev;		/* of a block device: its number */
+	struct backing backing; /* of a file or block device */
 	uint64_t capacity_sect;
 	uint32_t physical_sector_bytes;
 	char name[PATH_MAX]; /* the real path, /dev/mapper/NAME of a mapped device, or "null:" */
@@ -49,12 +50,27 @@ int target_resolve(struct target *t, const char *params, struct reason *why);
 /*
  * Opens what was resolved. Takes a flock on the open file (exclusive to write, shared to read): it
  * ends when the last holder of this fd lets go of it, be that a data process that outlived us or a
- * request still under way in the kernel. -EAGAIN: somebody else holds that lock, worth another try;
- * another -errno is final. `why` is set either way.
+ * request still under way in the kernel. A block device to be written is opened exclusively too:
+ * dom0 can then neither have nor get it mounted, as swap, or in a mapped device. -EAGAIN: somebody
+ * else holds either, worth another try; another -errno is final. `why` is set either way.
  */
 int target_open(struct target *t, bool writable, struct reason *why);
+/*
+ * The same by taking part in what `other` has open, with its locks, in the same mode: for the same
+ * VM under another domain id, which migrates on this host. -errno with `why`.
+ */
+int target_share(struct target *t, const struct target *other, struct reason *why);
 
-/* Are both the same file or block device, one of them (to be) written? Null targets never clash. */
+/*
+ * Another open file of what is open, for I/O alone: without locks, and not exclusive. The caller's
+ * to close; at worst a copy of the fd. -1: a null target, or no descriptor to be had.
+ */
+int target_open_again(const struct target *t);
+
+/*
+ * Would both use the same data, one of them writing it? However they are named: see backing.h. Null
+ * targets never clash.
+ */
 bool target_clashes(const struct target *a, bool a_writable, const struct target *b,
 		    bool b_writable);
 

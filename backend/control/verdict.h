@@ -14,5 +14,11 @@
  */
 void verdict_reach(struct device *dev);
 
+/*
+ * Is `other` the same VM's disk on the same target, under another domain id? So it is while a VM
+ * migrates on this host: the two hold the target together, and must not both be attached.
+ */
+bool verdict_is_sibling(const struct device *dev, const struct device *other);
+
 /* Let go of the target; the verdict is open again, but for a refusal. */
 void verdict_drop(struct device *dev);

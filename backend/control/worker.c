@@ -5,6 +5,7 @@
  */
 #include "backend/control/worker.h"
 #include "backend/control/channel.h"
+#include "backend/control/worker_queues.h"
 #include "backend/control/worker_spawn.h"
 #include "common/log.h"
 #include <errno.h>
@@ -84,13 +85,24 @@ static void fault(struct worker *w, const char *what)
 	kill_worker(w);
 }
 
+/* A process that can't be spoken to is on its way out; its end answers for the device. */
+static void send_message(struct worker *w, const void *msg, size_t len, int fd)
+{
+	int err = channel_send(w->channel, msg, len, fd);
+
+	if (!err)
+		return;
+	rwy_debug("data process %d: can't send: %s", (int)w->pid, strerror(-err));
+	kill_worker(w);
+}
+
 static struct worker_lease *find_lease(struct worker *w, uint32_t id)
 {
 	struct worker_lease *lease;
 
 	TAILQ_FOREACH(lease, &w->leases, link)
 	{
-		if (lease->id == id)
+		if (id - lease->id < lease->nr_queues)
 			return lease;
 	}
 	return NULL;
@@ -112,26 +124,76 @@ static void on_hello(struct worker *w, const struct ctl_hello *hello)
 	w->pool->events->ready(w->pool->ctx);
 }
 
-static void on_result(struct worker *w, const struct ctl_result *msg)
+static void detach_queues(struct worker_lease *lease)
+{
+	struct ctl_device msg = {.header = {.type = CTL_DETACH}};
+	struct worker *w = lease->worker;
+	unsigned int queue;
+
+	while (worker_queues_take_out(lease, &queue)) {
+		msg.header.device_id = lease->id + queue;
+		send_message(w, &msg, sizeof(msg), -1);
+	}
+}
+
+/* What it was not asked is only worth a line: it can hurt no more than its own device. */
+static void say_unasked(struct worker *w, const char *what)
+{
+	rwy_log_limited(&w->log, rwy_loop_now_ns(w->pool->loop), RWY_LOG_WARNING,
+			"data process %d said \"%s\" unasked; ignored", (int)w->pid, what);
+}
+
+static void act(struct worker *w, struct worker_lease *lease, enum worker_queues_outcome outcome,
+		int err, const struct reason *why)
 {
 	const struct worker_events *events = w->pool->events;
+
+	switch (outcome) {
+	case WORKER_QUEUES_ATTACHED:
+	case WORKER_QUEUES_FAILED:
+		events->attached(lease, lease->err, &lease->why);
+		break;
+	case WORKER_QUEUES_DETACHED:
+		events->detached(lease, lease->err, &lease->why);
+		break;
+	case WORKER_QUEUES_BROKEN:
+		events->broken(lease, err, why);
+		break;
+	case WORKER_QUEUES_UNDO:
+		detach_queues(lease);
+		break;
+	case WORKER_QUEUES_UNASKED:
+		say_unasked(w, "attached, detached or broken");
+		break;
+	case WORKER_QUEUES_PENDING:
+	case WORKER_QUEUES_CROSSED:
+		break;
+	}
+}
+
+static void on_result(struct worker *w, const struct ctl_result *msg)
+{
 	struct worker_lease *lease = find_lease(w, msg->header.device_id);
 	int err = msg->err >= -MAX_ERRNO && msg->err <= 0 ? msg->err : -EIO;
+	enum worker_queues_outcome outcome;
 	struct reason why;
 
 	if (!lease) {
 		fault(w, "spoke about a device that it does not have");
 		return;
 	}
+	unsigned int queue = msg->header.device_id - lease->id;
+
 	reason_copy(&why, msg->reason, sizeof(msg->reason));
 	if (!why.text[0] && err)
 		reason_set(&why, 0, "data process %d: %s", (int)w->pid, strerror(-err));
 	if (msg->header.type == CTL_ATTACHED)
-		events->attached(lease, err, &why);
+		outcome = worker_queues_attached(lease, queue, err, &why);
 	else if (msg->header.type == CTL_DETACHED)
-		events->detached(lease, err, &why);
+		outcome = worker_queues_detached(lease, queue, err, &why);
 	else
-		events->broken(lease, err, &why);
+		outcome = worker_queues_broken(lease, queue, err, &why);
+	act(w, lease, outcome, err, &why);
 }
 
 /* A device may have been detached between question and answer. */
@@ -139,8 +201,8 @@ static void on_stats(struct worker *w, const struct ctl_stats_reply *msg)
 {
 	struct worker_lease *lease = find_lease(w, msg->header.device_id);
 
-	if (lease)
-		w->pool->events->stats(lease, msg->err ? NULL : &msg->stats);
+	if (lease && worker_queues_add_stats(lease, msg->err ? NULL : &msg->stats))
+		w->pool->events->stats(lease, lease->stats_lost ? NULL : &lease->stats);
 }
 
 static size_t expected_bytes(uint32_t type)
@@ -426,7 +488,7 @@ int worker_take(struct worker_pool *pool, struct worker_lease *lease)
 		return -EAGAIN;
 
 	lease->worker = best;
-	lease->id = ++pool->last_id;
+	lease->nr_queues = 0;
 	TAILQ_INSERT_TAIL(&best->leases, lease, link);
 	best->nr_leases++;
 	return 0;
@@ -441,35 +503,36 @@ void worker_drop(struct worker_lease *lease)
 	lease->worker = NULL;
 }
 
-/* A process that can't be spoken to is on its way out; its end answers for the device. */
-static void send_message(struct worker *w, const void *msg, size_t len, int fd)
+void worker_attach(struct worker_lease *lease, struct worker_attach *queues, unsigned int nr_queues)
 {
-	int err = channel_send(w->channel, msg, len, fd);
+	struct worker *w = lease->worker;
 
-	if (!err)
-		return;
-	rwy_debug("data process %d: can't send: %s", (int)w->pid, strerror(-err));
-	kill_worker(w);
-}
+	lease->id = w->pool->last_id + 1;
+	w->pool->last_id += nr_queues;
+	worker_queues_begin(lease, nr_queues);
+	for (unsigned int i = 0; i < nr_queues; i++) {
+		struct ctl_attach *msg = &queues[i].msg;
 
-void worker_attach(struct worker_lease *lease, struct ctl_attach *msg, int fd)
-{
-	msg->header = (struct ctl_header){.type = CTL_ATTACH, .device_id = lease->id};
-	send_message(lease->worker, msg, sizeof(*msg), fd);
+		msg->header = (struct ctl_header){.type = CTL_ATTACH, .device_id = lease->id + i};
+		send_message(w, msg, sizeof(*msg), queues[i].fd);
+	}
 }
 
 void worker_detach(struct worker_lease *lease)
 {
-	struct ctl_device msg = {.header = {.type = CTL_DETACH, .device_id = lease->id}};
-
-	send_message(lease->worker, &msg, sizeof(msg), -1);
+	lease->undoing = false;
+	detach_queues(lease);
 }
 
 void worker_ask_stats(struct worker_lease *lease)
 {
-	struct ctl_device msg = {.header = {.type = CTL_STATS, .device_id = lease->id}};
+	struct ctl_device msg = {.header = {.type = CTL_STATS}};
+	struct worker *w = lease->worker;
 
-	send_message(lease->worker, &msg, sizeof(msg), -1);
+	for (unsigned int i = 0; i < lease->nr_queues; i++) {
+		msg.header.device_id = lease->id + i;
+		send_message(w, &msg, sizeof(msg), -1);
+	}
 }
 
 unsigned int worker_pool_size(const struct worker_pool *pool)

@@ -18,11 +18,36 @@
 struct worker;
 struct worker_pool;
 
+#define WORKER_MAX_QUEUES 16u
+
+enum worker_queue_state {
+	WORKER_QUEUE_OUT,
+	WORKER_QUEUE_ATTACHING, /* ATTACH sent */
+	WORKER_QUEUE_IN,
+	WORKER_QUEUE_DETACHING, /* DETACH sent */
+};
+
 /* One device's place in one data process; embedded in the device, zero-initialised. */
 struct worker_lease {
 	struct worker *worker; /* NULL: not taken, or the process died */
-	uint32_t id;	       /* the device_id of the messages; a new one each time it is taken */
+	/* The rest is worker.c's and worker_queues.c's. */
+	uint32_t
+		id; /* the device_id of the first queue's messages, new each time; then one more each */
+	unsigned int nr_queues;
+	enum worker_queue_state queue[WORKER_MAX_QUEUES];
+	bool undoing; /* one could not be attached, the others are being detached */
+	int err;      /* the first failure since it was attached */
+	struct reason why;
+	unsigned int nr_stats; /* queues that have answered */
+	bool stats_lost;       /* one queue had none */
+	struct ctl_stats stats;
 	TAILQ_ENTRY(worker_lease) link;
+};
+
+/* One queue's ATTACH: the header is filled in here; fd: the target's, borrowed, or -1. */
+struct worker_attach {
+	struct ctl_attach msg;
+	int fd;
 };
 
 /* None of these may destroy the pool; all may take, use and drop leases. why: "" when err is 0. */
@@ -63,8 +88,9 @@ const struct reason *worker_pool_trouble(struct worker_pool *pool);
 /* Ends a lease whose device is not attached (any more). A lease not held is fine. */
 void worker_drop(struct worker_lease *lease);
 
-/* Messages about a lease that is held. msg's header is filled here; fd: the target's, or -1. */
-void worker_attach(struct worker_lease *lease, struct ctl_attach *msg, int fd);
+/* About a lease that is held. One `attached` comes for all queues, 1 to WORKER_MAX_QUEUES. */
+void worker_attach(struct worker_lease *lease, struct worker_attach *queues,
+		   unsigned int nr_queues);
 void worker_detach(struct worker_lease *lease);
 void worker_ask_stats(struct worker_lease *lease);
 

@@ -8,7 +8,8 @@ set -euo pipefail
 build=$(realpath "${1:-build}")
 export PATH=$build/bin:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/ringway.XXXXXX")
-export XENLOOP_DIR=$work/xen RINGWAY_RUNDIR=$work/run
+# The machine's own configuration of ringwayd is none of a test's business.
+export XENLOOP_DIR=$work/xen RINGWAY_RUNDIR=$work/run RINGWAY_CONFIG=/dev/null
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/instrumented.sh"
 collect_reports "$work/reports"
 wrap_programs "$work/wrapped"
