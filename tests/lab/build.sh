@@ -37,22 +37,18 @@ step() {
 	echo "$now" >"$stamp"
 }
 
-# dom0's Debian, and next to it the newest kernels: old ones leave the archive within weeks, so that no number may be named.
+# dom0's Debian, and the kernels next to it.
 make_debian() {
+	local log=$lab/debian.log version
 	rm -rf --one-file-system "$root" "$lab"/linux-*
 	mkdir -p "$lab/debs"
-	local log=$lab/debian.log
 	mmdebstrap --variant=minbase --include="$(sed '/^#/d; /^$/d' "$here/packages" | paste -sd,)" \
-		--aptopt='APT::Install-Recommends "false"' \
-		--customize-hook='mkdir "$1/debs" && chroot "$1" sh -c "cd /debs && apt-get -o APT::Sandbox::User=root download \
-			$(for v in '"${kernels[*]}"'; do chroot "$1" apt-cache pkgnames linux-image-$v. |
-			grep -E "^linux-image-$v\.[0-9]+(-[0-9]+|\+deb12)-amd64$" | sort -V | tail -1; done | paste -sd" ")"' \
-		--customize-hook="sync-out /debs '$lab/debs'" --customize-hook='rm -r "$1/debs"' \
-		bookworm "$root" >"$log" 2>&1 || {
+		--aptopt='APT::Install-Recommends "false"' --customize-hook="$here/kernels.sh \"\$1\" ${kernels[*]}" \
+		--customize-hook="sync-out /debs '$lab/debs'" bookworm "$root" >"$log" 2>&1 || {
 		tail -20 "$log" >&2
 		return 1
 	}
-	local version
+	rm -r "$root/debs"
 	for version in "${kernels[@]}"; do
 		dpkg -x "$lab/debs/linux-image-$version".*.deb "$lab/linux-$version"
 	done
@@ -109,7 +105,7 @@ make_dom0() {
 	local version image=$lab/dom0 unit
 	rm -rf "$image"
 	cp -a "$root" "$image"
-	rm -rf "$image"/{boot,usr/share/{doc,locale,info},var/{cache,lib}/apt,usr/share/qemu/edk2*}
+	rm -rf "${image:?}"/{boot,usr/share/{doc,locale,info},var/{cache,lib}/apt,usr/share/qemu/edk2*}
 	cp -r "$here/dom0/etc" "$here/dom0/usr" "$image/"
 	for unit in "${masked[@]}"; do
 		ln -sf /dev/null "$image/etc/systemd/system/$unit"
@@ -176,7 +172,7 @@ make_ready() {
 	wait "${pids[1]}"
 }
 
-step debian "$here/packages"
+step debian "$here/packages" "$here/kernels.sh"
 step kernels "$lab/debian.stamp" <(declare -f vmlinux)
 step guests "$lab/kernels.stamp" "$here/image.sh" "$here/guest/init"
 mapfile -t dom0_files < <(find "$here/dom0" -type f)

@@ -44,7 +44,8 @@ kmod_as() {
 	(exec -a "$1" "$root/bin/kmod" "${@:2}")
 }
 
-# image_add_modules IMAGE KERNEL NAME...: modules of the kernel that was unpacked to KERNEL, and those that they need.
+# image_add_modules IMAGE KERNEL NAME...: modules of the kernel that was unpacked to KERNEL, and those that they need. None stays
+# packed: busybox does not unpack them.
 image_add_modules() {
 	local image=$1 kernel=$2 name version tree
 	shift 2
@@ -58,6 +59,7 @@ image_add_modules() {
 	done | sort -u | while read -r name; do
 		install -D -m 644 "$name" "$image/$tree/${name#*/"$version"/}"
 	done
+	find "$image/$tree" -name '*.ko.xz' -exec xz -df {} +
 	kmod_as depmod -b "$image" "$version"
 }
 

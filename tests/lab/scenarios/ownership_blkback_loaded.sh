@@ -3,7 +3,7 @@
 # xen-blkback is loaded and is at every disk first. It serves a disk of the guest, ringwayd another one; each has its own, and
 # nothing of what blkback had offered on ours is left.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1 6.12)
+dom0_kernels=(6.1 6.12) seconds=600
 
 # fill DISK: a file system with a file in it, whose sum dom0 is told.
 fill() {
@@ -15,9 +15,19 @@ fill() {
 }
 
 guest() {
+	modprobe xen-blkfront
+	wait_for 120 test -b /dev/xvdb
 	mkdir -p /mnt
 	fill xvda
 	fill xvdb
+	await data/end 1
+}
+
+# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
+await() {
+	while read -r _; do
+		! has "$1" "$2" || return 0
+	done < <(exec xenstore-watch "$1")
 }
 
 # driver_of DEVID: which kernel driver is bound to the disk of guest one; nothing: none.
@@ -40,21 +50,19 @@ dom0() {
 	truncate -s 16M /root/ours.img /root/theirs.img
 	xl create -p "$(guest_config one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img'," \
 		"'vdev=xvdb,backendtype=phy,target=/root/theirs.img' ]")"
-	local ours
-	ours=$(backend_of one)
+	local ours data node sum_a sum_b
+	ours=$(backend_of one) data=/local/domain/$(xl domid one)/data
 	expect "the driver of our disk" '' "$(driver_of 51712)"
 	expect "the driver of the other disk" vbd "$(driver_of 51728)"
 	for node in multi-queue-max-queues feature-max-indirect-segments; do
 		! xenstore-exists "$ours/$node" || fail "$node of xen-blkback is still offered"
 	done
 	xl unpause one
-	wait_guest_up one
-	local domid sum_a sum_b
-	domid=$(xl domid one)
-	wait_for 120 xenstore-exists "/local/domain/$domid/data/xvdb"
-	sum_a=$(xenstore-read "/local/domain/$domid/data/xvda") sum_b=$(xenstore-read "/local/domain/$domid/data/xvdb")
+	await "$data/xvdb" '*'
+	sum_a=$(xenstore-read "$data/xvda") sum_b=$(xenstore-read "$data/xvdb")
 	ringway list
-	wait_guest one
+	xenstore-write "$data/end" 1
+	wait_guest one 240
 	has_file /root/ours.img "$sum_a"
 	has_file /root/theirs.img "$sum_b"
 }

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# xen-blkback is not loaded until udev loads it, for the first disk that appears: ours. It does not get that, neither then nor
+# when a disk of its own comes to the same guest while ours is in use.
+# shellcheck disable=SC2034 # read by run.sh
+dom0_kernels=(6.1 6.12) seconds=600
+
+guest() {
+	modprobe xen-blkfront
+	wait_for 120 test -b /dev/xvda
+	mkdir -p /mnt
+	mke2fs -q /dev/xvda
+	mount -t ext2 /dev/xvda /mnt
+	head -c 3000000 /dev/urandom >/mnt/file
+	sync
+	xenstore-write data/word written
+	await data/go 1
+	wait_for 120 test -b /dev/xvdb
+	dd if=/dev/xvdb of=/dev/null bs=64k count=16 iflag=direct
+	head -c 3000000 /dev/urandom >/mnt/more
+	umount /mnt
+	e2fsck -fn /dev/xvda
+}
+
+# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
+await() {
+	while read -r _; do
+		! has "$1" "$2" || return 0
+	done < <(exec xenstore-watch "$1")
+}
+
+driver_of() {
+	local link
+	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(xl domid one)-$1/driver") || return 0
+	basename "$link"
+}
+
+dom0() {
+	udevadm control --ping
+	[ ! -e /sys/module/xen_blkback ] || modprobe -r xen-blkback
+	start_ringwayd
+	truncate -s 16M /root/ours.img /root/theirs.img
+	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img' ]"
+	local data
+	data=/local/domain/$(xl domid one)/data
+	await "$data/word" written
+	expect 'the driver of our disk' '' "$(driver_of 51712)"
+	[ -e /sys/bus/xen-backend/drivers/vbd ] || fail 'nobody loaded xen-blkback'
+
+	xl block-attach one vdev=xvdb,backendtype=phy,target=/root/theirs.img || fail 'xl block-attach of a stock disk'
+	expect 'the driver of the other disk' vbd "$(driver_of 51728)"
+	expect 'the driver of our disk, later' '' "$(driver_of 51712)"
+	expect 'the state of our disk' 4 "$(xenstore-read "$(backend_of one)/state")"
+	xenstore-write "$data/go" 1
+	wait_guest one 240
+	e2fsck -fn /root/ours.img
+}
