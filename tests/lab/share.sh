@@ -50,6 +50,6 @@ share_guest() {
 share_install() {
 	local tree=$build/lab-install
 	rm -rf "$tree"
-	make -s -C "$here/../.." --no-print-directory BUILD="$build" DESTDIR="$tree" PREFIX=/usr install >/dev/null
+	MAKEFLAGS= make -s -C "$here/../.." --no-print-directory BUILD="$build" DESTDIR="$tree" PREFIX=/usr install >/dev/null
 	tar -c -C "$tree" --owner=0 --group=0 -f "$build/lab-install.tar" .
 }

@@ -3,7 +3,7 @@
 # What one guest may write to, no other gets: not under another name, not from another backend, in either order; and nothing
 # that dom0 has mounted. xl says why.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1 6.12) seconds=900
+dom0_kernels=(6.1) seconds=900
 
 guest() {
 	modprobe xen-blkfront
