@@ -36,7 +36,7 @@ drive() {
 			echo 'run.sh: out of time' >>"$share/logs/console"
 			break
 		fi
-		grep -aq 'lab: run' "$share/logs/console" || echo "run $(date +%s)" >&3
+		grep -aqs 'lab: run' "$share/logs/console" || echo "run $(date +%s)" >&3
 		read -rt 0.5 <> <(:) || :
 	done
 	wait $qemu 2>/dev/null || :
