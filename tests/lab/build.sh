@@ -120,7 +120,8 @@ make_dom0() {
 		boot_image "$version"
 	done
 	rm -f "$lab/dom0.img"
-	mke2fs -q -t ext4 -d "$image" "$lab/dom0.img" 1G
+	truncate -s 1G "$lab/dom0.img"
+	mke2fs -q -F -t ext4 -d "$image" "$lab/dom0.img"
 	rm -rf "$image"
 }
 
