@@ -116,12 +116,11 @@ phase_is() {
 	[ "$(dom0 ringway show "$1" "$2" --json | jq -r .phase)" = "$3" ]
 }
 
-# What is said is about this disk, never about the one before it, however late ringwayd hears of both. It must be at rest
-# when it is stopped: xenstored waits for the rest of a message that it has begun to read, and serves nobody meanwhile.
+# What is said is about this disk, never about the one before it, however late ringwayd hears of both.
 for ((i = 0; i < 10; i++)); do
 	says "attached xvdb (51728) to guest1: file:$work/b.img" attach guest1 "file:$work/b.img" --vdev xvdb
 	wait_for 10 phase_is guest1 xvdb ready || fail "ringwayd does not go on with a disk that is attached"
-	kill -STOP "$ringwayd_pid"
+	pause "$ringwayd_pid"
 	dom0 ringway detach guest1 xvdb --force >/dev/null
 	dom0 ringway attach guest1 /etc/passwd --vdev xvdb >"$work/out" 2>&1 &
 	attach_pid=$!

@@ -335,7 +335,7 @@ detach "$guest" 51712
 
 # --- made anew under ringwayd's eyes, by somebody who is quicker than it and writes a 2 of his own
 attach "$guest" 51712 xvda "$work/a.img"
-kill -STOP "$ringwayd_pid"
+pause "$ringwayd_pid"
 remove_nodes "$guest" 51712
 create_nodes "$guest" 51712 xvda "$work/b.img" w
 dom0 xenstore-write "$back/state" 2

@@ -118,6 +118,16 @@ stop_ringwayd() {
 	ringwayd_pid=''
 }
 
+# pause PID: stops a program of dom0's at rest. xenstored waits for the rest of a message that it has begun to read, and serves
+# nobody meanwhile.
+pause() {
+	kill -STOP "$1"
+	until timeout $((2 * RINGWAY_SLOW)) xenloop exec 0 -- xenstore-exists /local; do
+		kill -CONT "$1"
+		kill -STOP "$1"
+	done
+}
+
 # create_domain NAME: its id is then in $domid.
 # shellcheck disable=SC2034
 create_domain() {

@@ -48,7 +48,7 @@ qemu-io -f raw -c 'read 0 1M' "$(nbd_uri "$nbd")" >/dev/null 2>&1 &
 started_pids+=($!)
 wait_for 10 is_connecting || fail "the backend does not connect"
 first_port=$(port)
-kill -STOP "$control_pid"
+pause "$control_pid"
 kill -CONT "$data_pid"
 wait_for 10 has_mapped || fail "the data process does not map the ring"
 kill -KILL "$(cat "$nbd.pid")"
