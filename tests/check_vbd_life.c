@@ -58,6 +58,32 @@ START_TEST(ring_is_as_large_as_both_allow)
 }
 END_TEST
 
+static bool is_in_our_directory(const char *node)
+{
+	char value[RWY_XENBUS_VALUE_BYTES];
+
+	return rwy_xenbus_read(dom0, RWY_XENBUS_NO_TX, value, sizeof(value), "%s/%s", b.front,
+			       node) >= 0;
+}
+
+/* Linux's frontend publishes a ring of one page and takes nothing of ours away. */
+START_TEST(closed_disk_has_no_ring_any_more)
+{
+	static const char *const nodes[] = {"ring-ref",	     "ring-page-order",	  "ring-ref0",
+					    "ring-ref1",     "ring-ref2",	  "ring-ref3",
+					    "event-channel", "feature-persistent"};
+
+	b.max_order = _i ? 2 : -1;
+	begin();
+	must_open(NULL);
+	ck_assert(is_in_our_directory(nodes[_i ? 1 : 0]));
+	rwy_vbd_close(vbd);
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+		ck_assert_msg(!is_in_our_directory(nodes[i]), "%s stays", nodes[i]);
+	ck_assert(is_in_our_directory("backend"));
+}
+END_TEST
+
 /* What another driver, or one with a larger ring, has left in our directory. */
 START_TEST(leftovers_of_earlier_drivers_do_no_harm)
 {
@@ -561,6 +587,7 @@ static Suite *vbd_life_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, disk_opens_works_closes_and_opens_again);
 	tcase_add_loop_test(tcase, ring_is_as_large_as_both_allow, 0, NR(orders));
+	tcase_add_loop_test(tcase, closed_disk_has_no_ring_any_more, 0, 2);
 	tcase_add_loop_test(tcase, leftovers_of_earlier_drivers_do_no_harm, 0, 2);
 	tcase_add_test(tcase, disks_are_found_by_name);
 	tcase_add_test(tcase, several_disks_must_be_told_apart);

@@ -148,12 +148,14 @@ static void went_down(struct rwy_vbd *vbd)
 
 static void leave_for_good(struct rwy_vbd *vbd)
 {
+	uint32_t nr_ring_pages = vbd->ring.nr_pages;
+
 	lib_ring_unbind(&vbd->ring);
 	lib_ring_unshare(&vbd->ring);
 	/* The next frontend's turn, ours or another driver's; not when the toolstack waits for our
 	 * Closed. */
 	if (vbd->phase == RWY_PHASE_CLOSED && lib_xenbus_online(&vbd->bus))
-		lib_xenbus_write_state(&vbd->bus, XenbusStateInitialising);
+		lib_xenbus_withdraw(&vbd->bus, nr_ring_pages);
 	lib_xenbus_unfollow(&vbd->bus);
 	memset(&vbd->deadline, 0, sizeof(vbd->deadline));
 	vbd->left = true;

@@ -205,6 +205,48 @@ int lib_xenbus_publish(struct lib_xenbus *bus, const struct lib_ring *ring, enum
 	return rwy_xenbus_transact(bus->xb, publish, &p);
 }
 
+/* How many ring pages there are to withdraw, and whose. */
+struct withdrawal {
+	struct lib_xenbus *bus;
+	uint32_t nr_ring_pages;
+};
+
+static int remove_ring(struct lib_xenbus *bus, xs_transaction_t tx, uint32_t nr_ring_pages)
+{
+	static const char *const nodes[] = {"ring-ref", "ring-page-order", "event-channel",
+					    "feature-persistent"};
+	char node[PATH_BYTES];
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof(nodes) / sizeof(nodes[0]); i++)
+		err = remove_node(bus, tx, nodes[i]);
+	for (uint32_t i = 0; !err && i < nr_ring_pages; i++) {
+		snprintf(node, sizeof(node), "ring-ref%u", i);
+		err = remove_node(bus, tx, node);
+	}
+	return err;
+}
+
+static int withdraw(struct rwy_xenbus *xb, xs_transaction_t tx, void *ctx)
+{
+	const struct withdrawal *w = ctx;
+	uint32_t state;
+	int err = rwy_xenbus_read_u32(xb, tx, 0, XenbusStateReconfigured, &state, VBD "/state",
+				      w->bus->devid);
+
+	if (err || state != XenbusStateClosed)
+		return err;
+	err = remove_ring(w->bus, tx, w->nr_ring_pages);
+	return err ? err : write_node(w->bus, tx, "state", "%d", XenbusStateInitialising);
+}
+
+int lib_xenbus_withdraw(struct lib_xenbus *bus, uint32_t nr_ring_pages)
+{
+	struct withdrawal w = {.bus = bus, .nr_ring_pages = nr_ring_pages};
+
+	return rwy_xenbus_transact(bus->xb, withdraw, &w);
+}
+
 uint32_t lib_xenbus_ring_pages(struct lib_xenbus *bus, uint32_t most)
 {
 	uint32_t order = 0, pages = 1;

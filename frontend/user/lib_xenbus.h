@@ -45,6 +45,12 @@ uint32_t lib_xenbus_ring_pages(struct lib_xenbus *bus, uint32_t most);
  * contradict them go. */
 int lib_xenbus_publish(struct lib_xenbus *bus, const struct lib_ring *ring,
 		       enum xenbus_state state);
+/*
+ * After our Closed, make room for the next frontend: what we published goes (a ring-page-order that
+ * stays would have the backend misread the ring of Linux's frontend, which removes none), and the
+ * state becomes Initialising. All or nothing; nothing when somebody else has begun, or -ENOENT.
+ */
+int lib_xenbus_withdraw(struct lib_xenbus *bus, uint32_t nr_ring_pages);
 
 /* As lib_features_read. */
 int lib_xenbus_features(struct lib_xenbus *bus, struct lib_features *features, const char **bad);
