@@ -34,11 +34,9 @@ static void teardown(void)
 {
 	char command[sizeof(dir) + 16];
 
-	if (loop_fd >= 0) {
-		ioctl(loop_fd, LOOP_CLR_FD);
+	if (loop_fd >= 0)
 		close(loop_fd);
-		loop_fd = -1;
-	}
+	loop_fd = -1;
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	ck_assert_int_eq(system(command), 0);
 }
@@ -164,7 +162,11 @@ static bool make_loop(const char *path, char *device, size_t size)
 	snprintf(device, size, "/dev/loop%d", number);
 	loop_fd = number < 0 ? -1 : open(device, O_RDWR | O_CLOEXEC);
 	bool made = loop_fd >= 0 && !ioctl(loop_fd, LOOP_SET_FD, fd);
+	struct loop_info64 info = {.lo_flags = LO_FLAGS_AUTOCLEAR};
+
 	close(fd);
+	if (made) /* whatever becomes of this test */
+		ioctl(loop_fd, LOOP_SET_STATUS64, &info);
 	return made;
 }
 

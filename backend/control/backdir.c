@@ -129,10 +129,20 @@ bool backdir_is_plugged(const struct backdir *b)
 	return node_is(b, RWY_XS_HOTPLUG_STATUS_NODE, "connected");
 }
 
-/* xen-blkback writes this one only when it connects, which it does not get to do. */
+/* The node is one that xen-blkback writes only when it connects, which it does not get to do. */
 bool backdir_is_offered(const struct backdir *b)
 {
 	return node_is(b, FLUSH_NODE, "1");
+}
+
+bool backdir_says(const struct backdir *b, const struct backdir_config *c)
+{
+	char params[RWY_XENBUS_VALUE_BYTES], mode[RWY_XENBUS_VALUE_BYTES];
+
+	if (read_node(b, RWY_XENBUS_NO_TX, "params", params, sizeof(params)) < 0 ||
+	    read_node(b, RWY_XENBUS_NO_TX, "mode", mode, sizeof(mode)) < 0)
+		return true;
+	return !strcmp(params, c->params) && (mode[0] == 'w') == c->writable;
 }
 
 /* What is there already is not written again: each write is an event for everybody who watches, and

@@ -60,8 +60,10 @@ enum xenbus_state backdir_own_state(const struct backdir *b);
 enum xenbus_state backdir_peer_state(const struct backdir *b);
 bool backdir_is_online(const struct backdir *b);
 bool backdir_is_plugged(const struct backdir *b); /* hotplug-status = connected */
-/* What a switch with `offer` wrote is there: it still is the same directory. */
+/* What a switch with `offer` wrote is there. */
 bool backdir_is_offered(const struct backdir *b);
+/* It still is about the same target in the same mode, or can't be read. */
+bool backdir_says(const struct backdir *b, const struct backdir_config *c);
 
 /* All in one transaction. -ESTALE: our node does not say `from` any more; -ENOENT: no directory. */
 int backdir_switch(const struct backdir *b, const struct backdir_switch *s);

@@ -338,16 +338,20 @@ static void begin(struct device *dev)
 }
 
 /*
- * Removed and made again, too quickly to be seen: offered and now as new, or in whatever state
- * another backend's driver has written, but without what we had offered. The table knows the other
- * phases' case of the first.
+ * Removed and made again, too quickly to be seen: offered and now as new; or in whatever state
+ * another backend's driver has written, but without what we had offered, or about another target.
+ * In use, a disk stays what it is. The table knows the other phases' case of the first.
  */
 static bool was_made_anew(const struct device *dev)
 {
-	if (dev->own == XenbusStateInitialising &&
-	    (dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY))
+	bool waiting = dev->phase == RWY_PHASE_OFFERED || dev->phase == RWY_PHASE_READY;
+
+	if (waiting && dev->own == XenbusStateInitialising)
 		return true;
-	return dev->offered && !backdir_is_offered(&dev->dir);
+	if (!dev->offered)
+		return false;
+	return !backdir_is_offered(&dev->dir) ||
+	       (waiting && !backdir_says(&dev->dir, &dev->config));
 }
 
 /* The toolstack says online=0 in the same breath. */

@@ -169,8 +169,13 @@ static void reply_verdict(struct client *c)
 	reply(c, query_json_verdict(asked_device(c)));
 }
 
+/* The directory may have been removed and made again since it was looked at. */
 static void ask_verdict(struct client *c)
 {
+	struct device *dev = asked_device(c);
+
+	if (dev)
+		device_refresh(dev);
 	limit(c, CLIENT_AWAITS_VERDICT, VERDICT_LIMIT_NS);
 	if (verdict_is_out(c))
 		reply_verdict(c);
