@@ -17,7 +17,7 @@
 #include "ring/ring.h"
 
 #define FRONT_DATA_PAGES 64u
-#define FRONT_LIMIT_MS	 15000 /* for anything that a backend has to do; machines may be slow */
+#define FRONT_LIMIT_MS	 60000 /* for anything that a backend has to do; machines may be slow */
 
 struct front {
 	struct xs_handle *xs;

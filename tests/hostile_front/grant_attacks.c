@@ -30,9 +30,11 @@ static int both_ways(struct front *f, uint32_t gref, int16_t read_status, int16_
 	return err ? err : send_with_gref(f, RWY_BLK_OP_WRITE, gref, write_status);
 }
 
+/* 0 and 1 are no such grefs: the toolstack grants the console's page and xenstore's by them. */
 static int gref_never_granted(struct front *f)
 {
-	static const uint32_t grefs[] = {0, 32000, 32759, 32760, 1u << 20, 1u << 31, UINT32_MAX};
+	static const uint32_t grefs[] = {31998,	   32000,    32759,	32760,
+					 1u << 20, 1u << 31, UINT32_MAX};
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(grefs) / sizeof(grefs[0]) && !err; i++)
@@ -197,7 +199,7 @@ static int connect_with_ring_ref(struct front *f, uint32_t gref)
 
 static int ring_never_granted(struct front *f)
 {
-	static const uint32_t grefs[] = {0, 32001, 1u << 31, UINT32_MAX};
+	static const uint32_t grefs[] = {31998, 32001, 1u << 31, UINT32_MAX};
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(grefs) / sizeof(grefs[0]) && !err; i++) {

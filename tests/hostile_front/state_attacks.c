@@ -163,6 +163,26 @@ static int killed(struct front *f)
 	return err;
 }
 
+/* Its ring is at work in the backend; it never says that it is connected. */
+static int stays_initialised(struct front *f)
+{
+	int err = front_publish(f, &(struct front_how){.nr_ring_pages = 4});
+
+	if (!err)
+		err = front_wait_state(f, 1u << XenbusStateConnected, "connecting");
+	return err ? err : front_wait_time(f);
+}
+
+/* The backend has agreed to close; the ring is still ours. */
+static int stays_closing(struct front *f)
+{
+	int err = front_write_state(f, XenbusStateClosing);
+
+	if (!err)
+		err = front_wait_state(f, 1u << XenbusStateClosing, "asked to close");
+	return err ? err : front_wait_time(f);
+}
+
 #define ENTRY(name, text, answer, start, fn)         \
 	{                                            \
 		name, text, answer, start, false, fn \
@@ -180,5 +200,9 @@ const struct attack state_attacks[] = {
 	ENTRY("ring-replaced", "ring-ref changes while the backend connects", ANSWER_ANY,
 	      START_ALONE, ring_replaced_while_connecting),
 	ENTRY("killed", "kill -9 in the middle of I/O", ANSWER_ANY, START_ALONE, killed),
+	ENTRY("stays-initialised", "a good ring, and never Connected", ANSWER_ANY, START_ALONE,
+	      stays_initialised),
+	ENTRY("stays-closing", "asks to close, and never does", ANSWER_ANY, START_CONNECTED,
+	      stays_closing),
 	{0},
 };
