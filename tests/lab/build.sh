@@ -135,7 +135,8 @@ boot_image() {
 	rm -rf "$image"
 }
 
-# save_ready VERSION: boot, wait until dom0 says that it is ready, keep the machine's state.
+# save_ready VERSION: boot, wait until dom0 says that it is ready, keep the machine's state. It is stopped for that: of pages
+# that a running one writes meanwhile, QEMU may keep the older content. The state does not say so, and runs start with it.
 save_ready() {
 	local version=$1 work
 	work=$(mktemp -d "$lab/save.XXXXXX")
@@ -143,7 +144,8 @@ save_ready() {
 	truncate -s "$machine_scratch_bytes" "$work/scratch"
 	mkfifo "$work/monitor"
 	exec 3<>"$work/monitor"
-	(machine "$version" "$work/share" "$work/scratch" -serial "file:$work/serial" -monitor stdio <&3 >"$work/qemu" 2>&1) &
+	(machine "$version" "$work/share" "$work/scratch" -serial "file:$work/serial" -monitor stdio \
+		-global migration.store-global-state=off <&3 >"$work/qemu" 2>&1) &
 	local qemu=$! waited=0
 	until grep -q 'lab: ready' "$work/serial" 2>/dev/null; do
 		waited=$((waited + 1))
@@ -155,7 +157,7 @@ save_ready() {
 		fi
 		read -rt 0.2 <> <(:) || :
 	done
-	printf '%s\n' 'migrate_set_parameter max-bandwidth 10G' "migrate \"exec:cat >$lab/ready-$version.new\"" 'quit' >&3
+	printf '%s\n' stop 'migrate_set_parameter max-bandwidth 10G' "migrate \"exec:cat >$lab/ready-$version.new\"" 'quit' >&3
 	wait $qemu
 	mv "$lab/ready-$version.new" "$lab/ready-$version"
 	cp "$work/serial" "$lab/ready-$version.log"
@@ -177,5 +179,5 @@ step debian "$here/packages" "$here/kernels.sh"
 step kernels "$lab/debian.stamp" <(declare -f vmlinux)
 step guests "$lab/kernels.stamp" "$here/image.sh" "$here/guest/init"
 mapfile -t dom0_files < <(find "$here/dom0" -type f)
-step dom0 "$lab/kernels.stamp" "$here/image.sh" "${dom0_files[@]}"
-step ready "$lab/dom0.stamp" "$here/machine.sh"
+step dom0 "$lab/kernels.stamp" "$here/image.sh" "${dom0_files[@]}" <(declare -f boot_image)
+step ready "$lab/dom0.stamp" "$here/machine.sh" <(declare -f save_ready)

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # What dom0's half of a scenario may call.
 
-export PATH=/lab/bin:$PATH
+export PATH=/lab/bin:$PATH:/usr/lib/xen-4.17/bin
 
 # start_ringwayd: as an admin would;
 start_ringwayd() {
@@ -47,16 +47,13 @@ start_guest() {
 }
 
 wait_guest_up() {
-	wait_for 120 xenstore-exists "/local/domain/$(xl domid "$1")/data/lab" || fail "guest $1 does not come up"
+	wait_node 120 "$(dir_of "$1")/data/lab" || fail "guest $1 does not come up"
 }
 
-# wait_guest NAME [SECONDS]: until its half has ended well.
+# wait_guest NAME [SECONDS]: until it is gone, its half having ended well.
 wait_guest() {
-	local log
-	log=$(guest_log "$1")
-	wait_for "${2:-120}" grep -aq '^lab: guest exit' "$log" || fail "guest $1 has not ended"
-	grep -aq '^lab: guest exit 0' "$log" || fail "guest $1: its half failed"
-	wait_for 120 is_gone "$1" || fail "guest $1 ended, its domain stays"
+	wait_watch "${2:-120}" @releaseDomain is_gone "$1" || fail "guest $1 stays: $(tail -3 "$(guest_log "$1")")"
+	grep -aq '^lab: guest exit 0' "$(guest_log "$1")" || fail "guest $1: its half failed"
 }
 
 # A failing xl list says nothing about the guest.
@@ -70,11 +67,100 @@ guest_log() {
 	echo "/lab/logs/guest-$1.log"
 }
 
+# domid_of GUEST: what xl domid says, which takes a second here.
+domid_of() {
+	local id
+	for id in $(xenstore-list /local/domain | sort -rn); do
+		if has "/local/domain/$id/name" "$1"; then
+			echo "$id"
+			return
+		fi
+	done
+	return 1
+}
+
+# dir_of GUEST: its directory in xenstore.
+dir_of() {
+	echo "/local/domain/$(domid_of "$1")"
+}
+
 # Nodes of a disk: backend_of GUEST [VDEV] and frontend_of GUEST [VDEV]. VDEV is its number, 51712 for xvda.
 backend_of() {
-	echo "/local/domain/0/backend/vbd/$(xl domid "$1")/${2:-51712}"
+	echo "/local/domain/0/backend/vbd/$(domid_of "$1")/${2:-51712}"
 }
 
 frontend_of() {
-	echo "/local/domain/$(xl domid "$1")/device/vbd/${2:-51712}"
+	echo "$(dir_of "$1")/device/vbd/${2:-51712}"
+}
+
+# in_guest GUEST COMMAND: has a guest whose half is `obey` run it, with the functions of the scenario; prints what it says, and
+# fails if it fails.
+in_guest() {
+	local data answer token=$EPOCHREALTIME
+	data=$(dir_of "$1")/data
+	xenstore-write "$data/todo" "$token $2"
+	wait_node 240 "$data/done" "$token *" || fail "guest $1 does not answer to: $2"
+	answer=$(xenstore-read "$data/done")
+	answer=${answer#* }
+	printf '%s\n' "${answer#* }"
+	[ "${answer%% *}" = 0 ] || fail "guest $1: $2"
+}
+
+# Of a guest whose half is `use_disk`: expect_use fails if its I/O does not go on; stop_using, if a part of it has failed.
+expect_use() {
+	local node rounds=0
+	node=$(dir_of "$1")/data/rounds
+	! xenstore-exists "$node" || rounds=$(xenstore-read "$node")
+	wait_watch 120 "$node" is_beyond "$node" $((rounds + 1)) ||
+		fail "$1 does no I/O any more: $(tail -3 "$(guest_log "$1")")"
+}
+
+is_beyond() {
+	[ "$(xenstore-read "$1")" -gt "$2" ]
+}
+
+stop_using() {
+	xenstore-write "$(dir_of "$1")/data/stop" 1
+	wait_guest "$1"
+}
+
+# holds: what ringwayd and its data process have of guests and disks; to be compared with what it was before.
+holds() {
+	local control data
+	control=/proc/$(pgrep -xo ringwayd) data=/proc/$(pgrep -x ringwayd-data)
+	echo "$(find "$control/fd" "$data/fd" -type l | wc -l) files," \
+		"$(cat "$data"/fdinfo/* | grep -c '^ *[0-9]*: [^<]') registered," \
+		"$(grep -c /dev/xen/gntdev "$data/maps") pages," \
+		"$(grep -c evtchn:ringwayd-data /proc/interrupts) event channels"
+}
+
+holds_is() {
+	[ "$(holds)" = "$1" ]
+}
+
+# census: what there is in this host that a guest could leave behind. Two of them are the same if nothing was left between; the
+# guests that are in one have to be in the other.
+census() {
+	echo "domains: $(xl list | awk 'NR > 1 { print $1 "/" $2 }' | paste -sd' ')"
+	echo "event channels of dom0:"
+	lsevtchn 0 | sed 's/^[^:]*: VCPU [0-9]*: //; s/, Port .*//' | sort | uniq -c
+	echo "guests' pages in use, by Xen:"
+	xl debug-keys g
+	xl dmesg | awk '/gnttab_usage_print_all \[/ { delete in_use } /for remote d/ { domain = $5 } /\[0x/ { in_use[domain]++ }
+		END { for (domain in in_use) print domain, in_use[domain] }' | sort
+	echo "ringwayd: $(holds)"
+	echo "the kernel's backends: $(ls -x /sys/bus/xen-backend/devices)"
+	echo "loop devices: $(losetup -n -O NAME,BACK-FILE | paste -sd' ')"
+	echo "hotplug scripts: $(pgrep -fc 'block-ringway|ringway hotplug' || :)"
+	echo "xenstore: $(xenstore-list /local/domain | paste -sd' '), vm $(xenstore-list /vm | wc -l), libxl $(xenstore-list /libxl | wc -l)"
+	xenstore-ls -f /local/domain/0 | sed 's/ = .*//'
+}
+
+# expect_census FILE: nothing was left since `census >FILE`.
+expect_census() {
+	wait_for 30 census_is "$1" || fail "something is left: $(census | diff "$1" -)"
+}
+
+census_is() {
+	census | cmp -s - "$1"
 }

@@ -13,6 +13,6 @@ guest() {
 
 dom0() {
 	start_guest one
-	conformance dom0 "$(xl domid one)"
+	conformance dom0 "$(domid_of one)"
 	xl destroy one
 }

@@ -15,7 +15,7 @@ guest() {
 		echo "from the guest to $disk" | dd of=/dev/$disk bs=4096 conv=sync,fsync status=none
 	done
 	xenstore-write data/written yes
-	wait_for 200 xenstore-exists data/go
+	wait_node 200 data/go
 }
 
 # show PROPERTY: what systemd says about the service.
@@ -90,10 +90,10 @@ serves_guest() {
 	truncate -s 16M /home/disk.img
 	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/home/disk.img'," \
 		"'vdev=xvdb,script=block-ringway,target=/dev/vdb' ]"
-	wait_for 120 xenstore-exists "/local/domain/$(xl domid one)/data/written"
+	wait_node 120 "$(dir_of one)/data/written"
 	wait_for 60 status_is 'Serving 2 disks'
 	serves_later_mount
-	xenstore-write "/local/domain/$(xl domid one)/data/go" yes
+	xenstore-write "$(dir_of one)/data/go" yes
 	wait_guest one
 	is_served /home/disk.img xvda
 	is_served /dev/vdb xvdb

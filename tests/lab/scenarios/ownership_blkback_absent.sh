@@ -34,7 +34,7 @@ dom0() {
 	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/disk.img' ]"
 	[ ! -e /sys/bus/xen-backend/drivers/vbd ] || fail 'xen-blkback is there'
 	local sum data
-	data=/local/domain/$(xl domid one)/data
+	data=$(dir_of one)/data
 	await "$data/sum" '*'
 	sum=$(xenstore-read "$data/sum")
 	xenstore-write "$data/end" 1

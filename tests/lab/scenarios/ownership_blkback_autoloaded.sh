@@ -31,7 +31,7 @@ await() {
 
 driver_of() {
 	local link
-	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(xl domid one)-$1/driver") || return 0
+	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-$1/driver") || return 0
 	basename "$link"
 }
 
@@ -42,7 +42,7 @@ dom0() {
 	truncate -s 16M /root/ours.img /root/theirs.img
 	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img' ]"
 	local data
-	data=/local/domain/$(xl domid one)/data
+	data=$(dir_of one)/data
 	await "$data/word" written
 	expect 'the driver of our disk' '' "$(driver_of 51712)"
 	[ -e /sys/bus/xen-backend/drivers/vbd ] || fail 'nobody loaded xen-blkback'

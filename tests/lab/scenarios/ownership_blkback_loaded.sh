@@ -33,7 +33,7 @@ await() {
 # driver_of DEVID: which kernel driver is bound to the disk of guest one; nothing: none.
 driver_of() {
 	local link
-	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(xl domid one)-$1/driver") || return 0
+	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-$1/driver") || return 0
 	basename "$link"
 }
 
@@ -51,7 +51,7 @@ dom0() {
 	xl create -p "$(guest_config one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img'," \
 		"'vdev=xvdb,backendtype=phy,target=/root/theirs.img' ]")"
 	local ours data node sum_a sum_b
-	ours=$(backend_of one) data=/local/domain/$(xl domid one)/data
+	ours=$(backend_of one) data=$(dir_of one)/data
 	expect "the driver of our disk" '' "$(driver_of 51712)"
 	expect "the driver of the other disk" vbd "$(driver_of 51728)"
 	for node in multi-queue-max-queues feature-max-indirect-segments; do

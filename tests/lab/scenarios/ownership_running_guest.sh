@@ -38,13 +38,13 @@ dom0() {
 	modprobe xen-blkback max_queues=4
 	start_ringwayd
 	vcpus=2 start_guest one
-	data=/local/domain/$(xl domid one)/data
+	data=$(dir_of one)/data
 	await "$data/word" ready
 	for ((round = 1; round <= rounds; round++)); do
 		rm -f /root/disk.img
 		truncate -s 8M /root/disk.img
 		xl block-attach one vdev=xvdb,script=block-ringway,target=/root/disk.img || fail 'xl block-attach'
-		[ ! -e "/sys/bus/xen-backend/devices/vbd-$(xl domid one)-51728/driver" ] || fail 'xen-blkback has our disk'
+		[ ! -e "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-51728/driver" ] || fail 'xen-blkback has our disk'
 		xenstore-write "$data/go" "$round"
 		await "$data/word" "$round *"
 		word=$(xenstore-read "$data/word")

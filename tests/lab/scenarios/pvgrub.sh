@@ -80,7 +80,7 @@ try() {
 	make_disk
 	expect 'a new disk' '' "$(saved_colour)"
 	grub_guest "$@"
-	wait_for 250 is_gone "$1" || fail "guest $1 does not end"
+	wait_watch 250 @releaseDomain is_gone "$1" || fail "guest $1 does not end"
 	check_grub "$1"
 	expect "saved in guest $1" colour=green "$(saved_colour)"
 	e2fsck -fn /dev/vdb

@@ -51,7 +51,7 @@ guest() {
 	cp /mnt/words /mnt/copy
 	umount /mnt
 	xenstore-write data/copied 1
-	wait_for 300 has data/go 1
+	wait_node 300 data/go 1
 }
 
 # A guest whose disk another one has: it is dom0 that is refused, and xl shows why.
@@ -73,10 +73,10 @@ dom0() {
 	xl create "$(config one)" || fail 'xl create of one'
 	check_given_back
 	wait_guest_up one
-	wait_for 200 has "/local/domain/$(xl domid one)/data/copied" 1
+	wait_node 200 "$(dir_of one)/data/copied" 1
 	check_refusal
 	check_remedy
-	xenstore-write "/local/domain/$(xl domid one)/data/go" 1
+	xenstore-write "$(dir_of one)/data/go" 1
 	wait_guest one 300
 	expect 'copied by the guest' 'words from an ext4' "$(debugfs -R 'cat /copy' /dev/vdb 2>/dev/null)"
 	e2fsck -fn /dev/vdb

@@ -65,13 +65,13 @@ dom0() {
 	! out=$(xl create "$(guest_config two "disk = [ 'vdev=xvda,script=block-ringway,target=/root/missing.img' ]")" 2>&1) ||
 		fail 'xl creates a guest without its disk'
 	grep -q 'script: target /root/missing.img: No such file' <<<"$out" || fail "xl create says: $out"
-	wait_for 60 is_gone two
+	wait_watch 60 @releaseDomain is_gone two
 	[ "$(ringway list | wc -l)" = 1 ] || fail "left over: $(ringway list)"
 
 	# xen-blkback brings a disk to the state that xl waits for, though ringwayd does not run.
 	modprobe xen-blkback
 	systemctl stop ringwayd
 	refused 'ringwayd is not running; start it with systemctl start ringwayd' /root/a.img
-	xenstore-write "/local/domain/$(xl domid one)/data/end" 1
+	xenstore-write "$(dir_of one)/data/end" 1
 	wait_guest one
 }
