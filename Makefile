@@ -63,7 +63,7 @@ SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
 PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
 TESTS    := $(SUITES) $(PEERS)
 
-.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen lab coverage demo lint format install uninstall clean
+.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen lab bench-xen coverage demo lint format install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -134,6 +134,14 @@ $(PEERS):
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PROGRAM_LDFLAGS) \
 		-lxenstore -lxengnttab -lxenevtchn -lxenctrl -lpthread
 
+# The instruction bench: what reads in a guest, and what counts in QEMU.
+BENCH_XEN := $(BUILD)/tests/lab/reader $(BUILD)/tests/lab/insn_plugin.so
+$(BUILD)/tests/lab/reader: $(call objs,tests/lab/bench/reader.c)
+$(BUILD)/tests/lab/insn_plugin.so: $(call objs,tests/lab/bench/insn_plugin.c)
+$(BENCH_XEN):
+	@mkdir -p $(@D); $(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared) -o $@ $^ $(if $(filter %.so,$@),$(ALL_LDFLAGS),$(PROGRAM_LDFLAGS))
+
 tests: all $(TESTS)
 
 check: deps ## all tests: units, then end to end on loopback Xen
@@ -167,6 +175,12 @@ lab: deps ## a shell in a dom0 on real Xen, with Ringway installed and a guest's
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/lab/build.sh $(BUILD)
 	$(Q)tests/lab/shell.sh $(BUILD)
+
+bench-xen: deps ## instructions per read of a guest's disk on real Xen: ringwayd, xen-blkback, QEMU
+	$(Q)scripts/deps lab
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_XEN)
+	$(Q)tests/lab/build.sh $(BUILD)
+	$(Q)tests/lab/bench/run.sh $(BUILD)
 
 coverage: ## all tests, and how many lines of each folder they ran; the folders of COVERAGE_GOALS need COVERAGE_MIN percent
 	$(Q)scripts/deps build test coverage
