@@ -4,8 +4,8 @@
 # dom0 that is up. All of it comes from Debian's packages, under BUILD/lab; nothing is installed on this machine. What is there
 # and still true is kept. Usage: tests/lab/build.sh BUILD
 #
-# Leaves in BUILD/lab, V being 6.1 and 6.12: xen, dom0.img, vmlinux-V and dom0-V.cpio (dom0), kernel-V and guest-V.cpio
-# (guests), ready-V (the state), root/ and linux-V/ (packages, unpacked).
+# Leaves in BUILD/lab, V being 6.1 and 6.12: xen, dom0.img, vmlinux-V and dom0-V.cpio (dom0), guest-V.cpio and kernel-V, which
+# is packed (guests), ready-V (the state), root/ and linux-V/ (packages, unpacked).
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -115,7 +115,10 @@ make_dom0() {
 	mkdir -p "$image/var/log/xen/console"
 	echo dom0 >"$image/etc/hostname"
 	echo 72696e677761790000000000006c6162 >"$image/etc/machine-id"
+	# For PV and PVH guests: xl need not unpack them.
+	mkdir "$image/boot"
 	for version in "${kernels[@]}"; do
+		cp "$lab/vmlinux-$version" "$image/boot/"
 		image_add_modules "$image" "$lab/linux-$version" "${dom0_modules[@]}"
 		boot_image "$version"
 	done

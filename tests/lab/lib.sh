@@ -85,7 +85,7 @@ obey() {
 	done
 }
 
-# use_disk DISK, a guest's half: writes, reads back and compares, round after round, until dom0 says stop_using. The rounds are
+# use_disk DISK, a guest's half or dom0's neighbour: writes, reads back and compares, round after round, until dom0 says stop_using. The rounds are
 # counted in data/rounds. It leaves others most of the CPU.
 use_disk() {
 	local disk=$1 round=0 block
@@ -98,6 +98,6 @@ use_disk() {
 		dd if="$disk" bs=64K skip=$block count=1 iflag=direct status=none | cmp - /run/written
 		round=$((round + 1))
 		xenstore-write data/rounds $round
-		read -rt 0.5 -u "$silence" || :
+		read -rt 1 -u "$silence" || :
 	done
 }

@@ -26,18 +26,18 @@ guest_config() {
 	shift
 	boot_files "$version"
 	{
-		printf '%s\n' "name = '$name'" "type = '${type:-pv}'" "memory = ${memory:-160}" "vcpus = ${vcpus:-1}"
-		printf '%s\n' "kernel = '/run/lab/kernel-$version'" "ramdisk = '/run/lab/guest-$version.cpio'"
+		printf '%s\n' "name = '$name'" "type = '${type:-pv}'" "memory = ${memory:-128}" "vcpus = ${vcpus:-1}"
+		printf '%s\n' "kernel = '/boot/vmlinux-$version'" "ramdisk = '/run/lab/guest-$version.cpio'"
 		printf '%s\n' "extra = 'console=hvc0 loglevel=5 mitigations=off half=${half:-guest}${extra:+ $extra}'" "on_crash = 'destroy'"
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
 	echo "/run/$name.cfg"
 }
 
-# xl maps them, which is slow on the shared folder.
+# xl maps it, which is slow on the shared folder.
 boot_files() {
 	mkdir -p /run/lab
-	[ -e "/run/lab/kernel-$1" ] || cp "/lab/kernel-$1" "/lab/guest-$1.cpio" /run/lab/
+	[ -e "/run/lab/guest-$1.cpio" ] || cp "/lab/guest-$1.cpio" /run/lab/
 }
 
 # start_guest NAME [LINE...]: xl create, with what guest_config makes; returns when the guest is about to run its half.
@@ -124,6 +124,25 @@ stop_using() {
 	wait_guest "$1"
 }
 
+# A neighbour of guests that behave badly: dom0 itself uses a disk that ringwayd serves to it, by Linux's frontend.
+start_neighbour() {
+	modprobe xen-blkfront
+	truncate -s 1M /root/neighbour.img
+	xl block-attach 0 vdev=xvda,script=block-ringway,target=/root/neighbour.img || fail 'no disk for the neighbour'
+	use_disk /dev/xvda &
+	neighbour=$!
+	expect_neighbour
+}
+
+expect_neighbour() {
+	expect_use Domain-0
+}
+
+stop_neighbour() {
+	xenstore-write data/stop 1
+	wait "$neighbour" || fail 'I/O of the neighbour has failed'
+}
+
 # holds: what ringwayd and its data process have of guests and disks; to be compared with what it was before.
 holds() {
 	local control data
@@ -152,8 +171,12 @@ census() {
 	echo "the kernel's backends: $(ls -x /sys/bus/xen-backend/devices)"
 	echo "loop devices: $(losetup -n -O NAME,BACK-FILE | paste -sd' ')"
 	echo "hotplug scripts: $(pgrep -fc 'block-ringway|ringway hotplug' || :)"
-	echo "xenstore: $(xenstore-list /local/domain | paste -sd' '), vm $(xenstore-list /vm | wc -l), libxl $(xenstore-list /libxl | wc -l)"
+	echo "xenstore: $(count_nodes /local/domain) domains, vm $(count_nodes /vm), libxl $(count_nodes /libxl)"
 	xenstore-ls -f /local/domain/0 | sed 's/ = .*//'
+}
+
+count_nodes() {
+	xenstore-list "$1" 2>/dev/null | wc -l
 }
 
 # expect_census FILE: nothing was left since `census >FILE`.

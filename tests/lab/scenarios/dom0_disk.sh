@@ -3,7 +3,7 @@
 # A disk of dom0's own, as xl attaches a guest's for a moment to run pygrub: dom0's stock blkfront reads and writes it, though
 # the policy allows no guest anything, and it goes again.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1 6.12)
+dom0_kernels=(6.12)
 
 dom0() {
 	local back=/local/domain/0/backend/vbd/0/51712

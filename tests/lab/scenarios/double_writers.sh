@@ -3,7 +3,7 @@
 # What one guest may write to, no other gets: not under another name, not from another backend, in either order; and nothing
 # that dom0 has mounted. xl says why.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1) seconds=900
+seconds=600
 
 guest() {
 	modprobe xen-blkfront
@@ -41,8 +41,8 @@ dom0() {
 	mke2fs -q /root/a.img
 	ln /root/a.img /root/hard.img
 	ln -s /dev/vdb /root/link
-	memory=128 start_guest one
-	memory=128 start_guest two
+	start_guest one
+	start_guest two
 
 	echo '--- a file, against ourselves'
 	ours one /root/a.img

@@ -6,14 +6,7 @@ dom0_kernels=(6.12) seconds=900
 
 guest() {
 	modprobe xen-blkfront
-	await data/end 1
-}
-
-# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
-await() {
-	while read -r _; do
-		! has "$1" "$2" || return 0
-	done < <(exec xenstore-watch "$1")
+	wait_node 900 data/end
 }
 
 # attach TARGET [ACCESS]
