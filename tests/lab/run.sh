@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Run scenarios on real Xen under QEMU's software emulation, as many at once as there are CPUs. One line each with the verdict
-# and the time, after a failure the end of every log; the last line is "N passed, N failed". Needs what tests/lab/build.sh
-# leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
+# Run scenarios on real Xen under QEMU's software emulation, twice as many at once as there are CPUs: each waits for a good part
+# of its time. One line each with the verdict and the time, after a failure the end of every log; the last line is "N passed, N
+# failed". Needs what tests/lab/build.sh leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -68,6 +68,7 @@ run_one() {
 	printf '%-5s lab/%-32s dom0 %-5s %4d s\n' "$word" "$name" "$kernel" $((SECONDS - start))
 	[ $word = ok ] && return
 	cat "$share/alarms"
+	[ "$(cat "$share/status" 2>/dev/null)" != 137 ] || echo "it has not ended within its $seconds s"
 	show_logs "$share"
 	return 1
 }
@@ -84,6 +85,7 @@ reap_one() {
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
+		grep -aq '^FAIL' "${running[$pid]}" || echo "FAIL  ${running[$pid]##*/}: could not be run"
 	fi
 	cat "${running[$pid]}"
 	unset "running[$pid]"
@@ -114,10 +116,10 @@ rm -rf "$lab/run"
 mkdir -p "$lab/run"
 share_install
 declare -A running=()
-passed=0 failed=0
+passed=0 failed=0 jobs=$((2 * $(nproc)))
 for name in "$@"; do
 	for kernel in $(kernels_of "$name"); do
-		[ ${#running[@]} -lt "$(nproc)" ] || reap_one
+		[ ${#running[@]} -lt $jobs ] || reap_one
 		start_one "$name" "$kernel"
 	done
 done
