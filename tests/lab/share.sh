@@ -4,7 +4,7 @@
 
 # The settings of a scenario, and what they are when it says nothing (README.md explains them).
 share_settings() {
-	dom0_kernels=(6.1) guest_kernels=(6.1) programs=() guest_files=() seconds=400
+	dom0_kernels=(6.1) guest_kernels=(6.1) programs=() guest_files=() seconds=900
 }
 
 # share_fill SHARE SCENARIO-FILE

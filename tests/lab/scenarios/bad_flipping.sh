@@ -5,7 +5,7 @@
 # each. A neighbour's I/O goes on, ringwayd takes little of the CPU and logs little, xl answers, and the guest can be destroyed
 # in the middle of it.
 # shellcheck disable=SC2034 # read by run.sh
-programs=(tests/hostile_front) seconds=400
+programs=(tests/hostile_front)
 
 guest() {
 	local storm seconds

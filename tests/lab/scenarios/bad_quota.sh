@@ -28,7 +28,7 @@ guest() {
 	fill
 	! xenstore-write data/more x || fail 'there is room left'
 	xenstore-write data/is full
-	wait_node 300 data/is lean
+	wait_node 400 data/is lean
 	xenstore-rm device/vbd/51712/filler
 	xenstore-write data/is ready
 	wait_node 300 data/end
@@ -46,7 +46,7 @@ dom0() {
 	truncate -s 1M /root/disk.img /root/more.img
 	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/disk.img' ]"
 	is=$(dir_of one)/data/is
-	wait_node 200 "$is" full || fail "the guest does not fill its quota: $(tail -3 "$(guest_log one)")"
+	wait_node 500 "$is" full || fail "the guest does not fill its quota: $(tail -3 "$(guest_log one)")"
 	expect_use one
 	ringway show one xvda
 	attach || echo 'xl has no room for the disk'
@@ -54,7 +54,7 @@ dom0() {
 	! xenstore-exists "$(backend_of one 51728)" || fail 'a disk for which there is no room stays'
 	expect_neighbour
 	xenstore-write "$is" lean
-	wait_node 60 "$is" ready
+	wait_node 200 "$is" ready
 	attach || fail 'no disk after all'
 	wait_node 60 "$(backend_of one 51728)/state" 4 || fail 'the disk is not served'
 	expect_use one

@@ -2,8 +2,6 @@
 # shellcheck shell=bash
 # What one guest may write to, no other gets: not under another name, not from another backend, in either order; and nothing
 # that dom0 has mounted. xl says why.
-# shellcheck disable=SC2034 # read by run.sh
-seconds=600
 
 guest() {
 	modprobe xen-blkfront

@@ -3,8 +3,6 @@
 # Ringway as installed in a dom0 with systemd: the service starts, says what it does, bears what its unit takes away from it while
 # it serves an image, one on a file system that was mounted later, and a block device; comes back when killed, ends when
 # stopped, and says once what is wrong with its configuration.
-# shellcheck disable=SC2034 # read by run.sh
-seconds=600
 
 # Both its disks are written, and it stays until it is told to go.
 guest() {

@@ -3,8 +3,6 @@
 # Our frontend in a guest that has no driver for its disks: nbdkit's plugin, over gntalloc and evtchn, is served by ringwayd
 # (xvda), by Linux's own xen-blkback (xvdb) and by QEMU's qdisk (xvdc). Each disk is written, read back, closed, and opened once
 # more; dom0 finds what the guest has flushed while the disk is still open.
-# shellcheck disable=SC2034 # read by run.sh
-seconds=400
 programs=(lib/nbdkit-ringway-plugin.so) guest_files=(/usr/bin/nbdkit /usr/bin/nbdcopy)
 
 disk_bytes=$((2 << 20))

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # A dom0 that has no xen-blkback at all: xl gives a guest a disk by block-ringway alone.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.12) seconds=600
+dom0_kernels=(6.12)
 
 guest() {
 	modprobe xen-blkfront

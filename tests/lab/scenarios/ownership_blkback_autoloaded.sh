@@ -3,7 +3,7 @@
 # xen-blkback is not loaded until udev loads it, for the first disk that appears: ours. It does not get that, neither then nor
 # when a disk of its own comes to the same guest while ours is in use.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1) seconds=600
+dom0_kernels=(6.1)
 
 guest() {
 	modprobe xen-blkfront

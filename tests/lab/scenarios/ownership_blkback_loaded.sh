@@ -3,7 +3,7 @@
 # xen-blkback is loaded and is at every disk first. It serves a disk of the guest, ringwayd another one; each has its own, and
 # nothing of what blkback had offered on ours is left.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.12) seconds=600
+dom0_kernels=(6.12)
 
 # fill DISK: a file system with a file in it, whose sum dom0 is told.
 fill() {

@@ -3,7 +3,7 @@
 # Disks come to a guest that runs, has two CPUs, and sees what xen-blkback offers before that is unbound: whatever number of
 # queues and features it has chosen, each disk works, and goes again.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.12) seconds=900
+dom0_kernels=(6.12)
 
 rounds=3
 

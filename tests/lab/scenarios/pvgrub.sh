@@ -3,8 +3,6 @@
 # A client that is no Linux: GRUB with its own Xen disk driver, Debian's images for PV and PVH guests. They find their
 # configuration on our disk, list it, read files and save a variable there. The PV one does it as Debian's guests do: the
 # image in dom0 loads the guest's own GRUB from the disk and hands over to it, two drivers after one another on one vbd.
-# shellcheck disable=SC2034 # read by run.sh
-seconds=600
 
 # What GRUB does, in its own language.
 grub_script() {

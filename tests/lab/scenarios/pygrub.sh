@@ -2,8 +2,6 @@
 # shellcheck shell=bash
 # Boot by pygrub: libxl gives the guest's disk to dom0 itself for a moment (domain 0 is frontend and backend at once, on the
 # stock blkfront), pygrub takes kernel and initrd from the file system on it, and the guest gets the disk right after.
-# shellcheck disable=SC2034 # read by run.sh
-seconds=600
 
 make_disk() {
 	local tree=/run/tree

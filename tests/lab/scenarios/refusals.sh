@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Disks that a guest may not or can not have: xl itself says why, without waiting, and what it leaves can be taken away.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.12) seconds=900
+dom0_kernels=(6.12)
 
 guest() {
 	modprobe xen-blkfront

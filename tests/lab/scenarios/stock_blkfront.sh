@@ -4,7 +4,7 @@
 # with them, on several vcpus and in rings of one page and of many. A guest reads what dom0 has put on its disk, makes a file
 # system there and writes from all vcpus at once; dom0 then finds a clean file system and the same files.
 # shellcheck disable=SC2034 # read by run.sh
-dom0_kernels=(6.1 6.12) guest_kernels=(6.1 6.12) seconds=600
+dom0_kernels=(6.1 6.12) guest_kernels=(6.1 6.12)
 
 # The guests of this dom0: type, kernel, vcpus, max_ring_page_order.
 matrix() {
