@@ -6,10 +6,10 @@ set -euo pipefail
 # Nothing ever comes from it: reading it with a time limit is a pause that starts no process.
 exec {silence}<> <(:)
 
-# wait_for SECONDS COMMAND...: until the command succeeds; fails after the time. There is one CPU: who asks takes it from those
-# whom he waits for, so that soon it is asked once in a second.
+# wait_for SECONDS COMMAND...: until the command succeeds; fails after four times the time, which is that of a machine with
+# nothing else to do. There is one CPU: who asks takes it from those whom he waits for, so that soon it is asked once in a second.
 wait_for() {
-	local deadline=$((SECONDS + $1)) pauses=(0.1 0.2 0.3 0.5)
+	local deadline=$((SECONDS + 4 * $1)) pauses=(0.1 0.2 0.3 0.5)
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $deadline ] || {
@@ -23,7 +23,7 @@ wait_for() {
 
 # wait_watch SECONDS PATH COMMAND...: as wait_for, but asks when something has happened below PATH in xenstore.
 wait_watch() {
-	local deadline=$((SECONDS + $1)) watch pid status=0
+	local deadline=$((SECONDS + 4 * $1)) watch pid status=0
 	exec {watch}< <(exec xenstore-watch "$2" 2>/dev/null)
 	pid=$!
 	shift 2
