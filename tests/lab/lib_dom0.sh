@@ -21,14 +21,16 @@ image_random() {
 # guest_config NAME [LINE...] writes /run/NAME.cfg and prints its path. LINEs are added to xl's configuration. The variables
 # type (pv, pvh), kernel (6.1, 6.12), memory, vcpus and half (the function that the guest runs) may be set before it, as in
 #     type=pvh kernel=6.12 guest_config one "disk = [ ... ]"
+# Emulation is slow, and guests are paused: their kernels are told not to take that for a lockup.
 guest_config() {
-	local name=$1 version=${kernel:-6.1}
+	local name=$1 version=${kernel:-6.1} quiet='nowatchdog rcupdate.rcu_cpu_stall_suppress=1'
 	shift
 	boot_files "$version"
 	{
 		printf '%s\n' "name = '$name'" "type = '${type:-pv}'" "memory = ${memory:-128}" "vcpus = ${vcpus:-1}"
 		printf '%s\n' "kernel = '/boot/vmlinux-$version'" "ramdisk = '/run/lab/guest-$version.cpio'"
-		printf '%s\n' "extra = 'console=hvc0 loglevel=5 mitigations=off half=${half:-guest}${extra:+ $extra}'" "on_crash = 'destroy'"
+		echo "extra = 'console=hvc0 loglevel=5 mitigations=off $quiet half=${half:-guest}${extra:+ $extra}'"
+		echo "on_crash = 'destroy'"
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
 	echo "/run/$name.cfg"

@@ -78,9 +78,7 @@ dom0() {
 	image_random /root/a.img $((1 << 20))
 	image_random /root/b.img $((2 << 20))
 	start_ringwayd
-	# A guest that is not let run for a while takes that for a lockup.
-	extra='nowatchdog rcupdate.rcu_cpu_stall_suppress=1' start_guest one \
-		"disk = [ 'vdev=xvda,script=block-ringway,target=/root/a.img' ]"
+	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/a.img' ]"
 	in_guest one other_disk_works
 	held=$(holds)
 

@@ -79,8 +79,6 @@ dom0() {
 	sha256sum </root/disk.img >/root/sum
 	start_ringwayd
 	census >/run/before
-	# A guest that is not let run for a while takes that for a lockup.
-	export extra='nowatchdog rcupdate.rcu_cpu_stall_suppress=1'
 	for step in comes is_paused is_saved is_shut_down; do
 		echo "--- $step"
 		$step
