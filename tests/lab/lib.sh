@@ -85,10 +85,10 @@ obey() {
 	done
 }
 
-# use_disk DISK, a guest's half or dom0's neighbour: writes, reads back and compares, round after round, until dom0 says stop_using. The rounds are
-# counted in data/rounds. It leaves others most of the CPU.
+# use_disk DISK [PAUSE], a guest's half or dom0's neighbour: writes, reads back and compares, round after round, until dom0 says
+# stop_using. The rounds are counted in data/rounds. PAUSE, in seconds, leaves others most of the CPU.
 use_disk() {
-	local disk=$1 round=0 block
+	local disk=$1 pause=${2:-1} round=0 block
 	modprobe xen-blkfront
 	wait_for 60 test -b "$disk"
 	until xenstore-exists data/stop; do
@@ -98,6 +98,6 @@ use_disk() {
 		dd if="$disk" bs=64K skip=$block count=1 iflag=direct status=none | cmp - /run/written
 		round=$((round + 1))
 		xenstore-write data/rounds $round
-		read -rt 1 -u "$silence" || :
+		read -rt "$pause" -u "$silence" || :
 	done
 }

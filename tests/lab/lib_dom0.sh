@@ -131,7 +131,7 @@ start_neighbour() {
 	modprobe xen-blkfront
 	truncate -s 1M /root/neighbour.img
 	xl block-attach 0 vdev=xvda,script=block-ringway,target=/root/neighbour.img || fail 'no disk for the neighbour'
-	use_disk /dev/xvda &
+	use_disk /dev/xvda 5 &
 	neighbour=$!
 	expect_neighbour
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Run scenarios on real Xen under QEMU's software emulation, half as many again at once as there are CPUs: each waits for a good
-# part of its time. One line each with the verdict and the time, after a failure the end of every log; the last line is "N passed, N
-# failed". Needs what tests/lab/build.sh leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
+# part of its time. One line each with the verdict and the time, after a failure the end of every log; the last line is
+# "N passed, N failed". Needs what tests/lab/build.sh leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
