@@ -24,13 +24,18 @@ share_install
 share_fill "$share" "$here/shell_scenario.sh"
 echo "Resuming a dom0. It takes the word 'shell' (Enter when nothing shows); exit, or poweroff -ff, ends it."
 state=$(stty -g)
-trap 'stty "$state"; rm -rf "$share" "$share.scratch"' EXIT
+trap 'kill "$(cat "$share/typist")"; stty "$state"; rm -rf "$share" "$share.scratch"' EXIT
 stty raw -echo
-{
+# type_word: what QEMU reads: the word until dom0 takes it, then the terminal. That is opened anew, since QEMU makes the one that
+# it writes to non-blocking.
+type_word() {
 	until grep -aq 'lab: shell' "$share/logs/console" 2>/dev/null; do
 		echo "shell $(date +%s)"
 		sleep 0.5
 	done
-	cat
-} | (machine "$kernel" "$share" "$share.scratch" -chardev "stdio,id=com,logfile=$share/logs/console,signal=off" -serial chardev:com \
-	-incoming "exec:cat $lab/ready-$kernel")
+	echo $BASHPID >"$share/typist"
+	exec cat </dev/tty
+}
+
+(machine "$kernel" "$share" "$share.scratch" -chardev "stdio,id=com,logfile=$share/logs/console,signal=off" -serial chardev:com \
+	-incoming "exec:cat $lab/ready-$kernel") < <(type_word)
