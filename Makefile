@@ -172,7 +172,7 @@ check-xen: deps ## scenarios on real Xen under QEMU's emulation; SCENARIO="name 
 
 lab: deps ## a shell in a dom0 on real Xen, with Ringway installed and a guest's configuration
 	$(Q)scripts/deps lab
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)tests/lab/build.sh $(BUILD)
 	$(Q)tests/lab/shell.sh $(BUILD)
 

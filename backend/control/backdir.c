@@ -132,7 +132,10 @@ bool backdir_is_plugged(const struct backdir *b)
 /* The node is one that xen-blkback writes only when it connects, which it does not get to do. */
 bool backdir_is_offered(const struct backdir *b)
 {
-	return node_is(b, FLUSH_NODE, "1");
+	char value[RWY_XENBUS_VALUE_BYTES];
+	int len = read_node(b, RWY_XENBUS_NO_TX, FLUSH_NODE, value, sizeof(value));
+
+	return len < 0 ? len != -ENOENT : !strcmp(value, "1");
 }
 
 bool backdir_says(const struct backdir *b, const struct backdir_config *c)

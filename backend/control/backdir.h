@@ -60,7 +60,7 @@ enum xenbus_state backdir_own_state(const struct backdir *b);
 enum xenbus_state backdir_peer_state(const struct backdir *b);
 bool backdir_is_online(const struct backdir *b);
 bool backdir_is_plugged(const struct backdir *b); /* hotplug-status = connected */
-/* What a switch with `offer` wrote is there. */
+/* What a switch with `offer` wrote is there, or can't be read: not knowing is no reason to let go. */
 bool backdir_is_offered(const struct backdir *b);
 /* It still is about the same target in the same mode, or can't be read. */
 bool backdir_says(const struct backdir *b, const struct backdir_config *c);

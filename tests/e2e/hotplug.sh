@@ -241,12 +241,15 @@ detach "$guest" 51712
 dom0 xenstore-rm "/local/domain/0/backend/qdisk"
 
 # A process that has locked it, by name.
-flock -o "$work/a.img" sleep 60 &
-started_pids+=($!)
+mkfifo "$work/hold"
+exec {hold}<>"$work/hold"
+flock -o "$work/a.img" cat "$work/hold" {hold}>&- &
+holder=$!
+started_pids+=("$holder")
 wait_for 5 grep -q "FLOCK.*:$(stat -c %i "$work/a.img") " /proc/locks || fail "no lock is seen"
 refused "a.img is locked \(flock\) by process [0-9]+ \(flock\)" "$guest" 51712 xvda "$work/a.img"
-kill "${started_pids[-1]}"
-wait "${started_pids[-1]}" || :
+exec {hold}>&-
+wait "$holder" || fail "flock ended with $?"
 
 # let_go_of_loop: keeps the exit status.
 let_go_of_loop() {
@@ -344,6 +347,16 @@ wait_for 10 node_is "$back/max-ring-page-order" 4 || fail "a disk that was made 
 hotplug add "$guest" 51712
 same "$(node "$back/physical-device-path")" "$work/b.img" "what the disk that was made anew is made of"
 disk_works "$work/b.img" guest xvda
+detach "$guest" 51712
+
+# --- a node of it that can't be read is no reason to take a disk from a guest
+attach "$guest" 51712 xvda "$work/b.img"
+start_guest_disk guest xvda
+wait_for 10 node_is "$back/state" 4 || fail "the guest does not connect"
+dom0 xenstore-write "$back/feature-flush-cache" "$(printf '%02000d' 0)"
+dom0 ringway verdict guest xvda >/dev/null # looks once more
+same "$(dom0 ringway show guest xvda --json | jq -r .phase)" connected "phase of a disk with an unreadable node"
+stop_guest_disk
 detach "$guest" 51712
 
 # --- pygrub: a disk for dom0 itself, used there

@@ -44,12 +44,13 @@ wait_watch() {
 
 # wait_node SECONDS PATH [PATTERN]: until a xenstore node is there, and its value matches the shell pattern.
 wait_node() {
-	wait_watch "$1" "$2" has "$2" "${3:-*}"
+	labtool wait-node $((4 * $1)) "$2" "${3:-*}"
 }
 
-# fail TEXT
+# fail TEXT: the half has failed, also when it is said in a subshell, whose status nobody may look at.
 fail() {
 	echo "FAILED: $*" >&2
+	: >/run/failed
 	exit 1
 }
 
@@ -88,16 +89,6 @@ obey() {
 # use_disk DISK [PAUSE], a guest's half or dom0's neighbour: writes, reads back and compares, round after round, until dom0 says
 # stop_using. The rounds are counted in data/rounds. PAUSE, in seconds, leaves others most of the CPU.
 use_disk() {
-	local disk=$1 pause=${2:-1} round=0 block
 	modprobe xen-blkfront
-	wait_for 60 test -b "$disk"
-	until xenstore-exists data/stop; do
-		block=$((round % 16))
-		head -c 65536 /dev/urandom >/run/written
-		dd if=/run/written of="$disk" bs=64K seek=$block oflag=direct status=none
-		dd if="$disk" bs=64K skip=$block count=1 iflag=direct status=none | cmp - /run/written
-		round=$((round + 1))
-		xenstore-write data/rounds $round
-		read -rt "$pause" -u "$silence" || :
-	done
+	labtool use-disk "$1" "${2:-1}"
 }

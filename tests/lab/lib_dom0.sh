@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # What dom0's half of a scenario may call.
 
-export PATH=/lab/bin:$PATH:/usr/lib/xen-4.17/bin
+export PATH=$PATH:/usr/lib/xen-4.17/bin
 
 # start_ringwayd: as an admin would;
 start_ringwayd() {
@@ -21,15 +21,17 @@ image_random() {
 # guest_config NAME [LINE...] writes /run/NAME.cfg and prints its path. LINEs are added to xl's configuration. The variables
 # type (pv, pvh), kernel (6.1, 6.12), memory, vcpus and half (the function that the guest runs) may be set before it, as in
 #     type=pvh kernel=6.12 guest_config one "disk = [ ... ]"
-# Emulation is slow, and guests are paused: their kernels are told not to take that for a lockup.
+# Emulation is slow, and guests are paused: their kernels are told not to take that for a lockup, and to do without some of what
+# they would only test.
 guest_config() {
 	local name=$1 version=${kernel:-6.1} quiet='nowatchdog rcupdate.rcu_cpu_stall_suppress=1'
+	local untested='cryptomgr.notests initcall_blacklist=crypto_kdf108_init,jent_mod_init,init_encrypted ipv6.disable=1'
 	shift
 	boot_files "$version"
 	{
 		printf '%s\n' "name = '$name'" "type = '${type:-pv}'" "memory = ${memory:-128}" "vcpus = ${vcpus:-1}"
 		printf '%s\n' "kernel = '/boot/vmlinux-$version'" "ramdisk = '/run/lab/guest-$version.cpio'"
-		echo "extra = 'console=hvc0 loglevel=5 mitigations=off $quiet half=${half:-guest}${extra:+ $extra}'"
+		echo "extra = 'console=hvc0 loglevel=5 mitigations=off norandmaps $quiet $untested half=${half:-guest}${extra:+ $extra}'"
 		echo "on_crash = 'destroy'"
 		printf '%s\n' "$@"
 	} >"/run/$name.cfg"
@@ -71,28 +73,33 @@ guest_log() {
 
 # domid_of GUEST: what xl domid says, which takes a second here.
 domid_of() {
-	local id
-	for id in $(xenstore-list /local/domain | sort -rn); do
-		if has "/local/domain/$id/name" "$1"; then
-			echo "$id"
-			return
-		fi
-	done
-	return 1
+	labtool domid "$1"
+}
+
+# guest_id GUEST: the same for a guest that has to be there.
+guest_id() {
+	domid_of "$1" || fail "there is no guest $1"
 }
 
 # dir_of GUEST: its directory in xenstore.
 dir_of() {
-	echo "/local/domain/$(domid_of "$1")"
+	echo "/local/domain/$(guest_id "$1")"
 }
 
 # Nodes of a disk: backend_of GUEST [VDEV] and frontend_of GUEST [VDEV]. VDEV is its number, 51712 for xvda.
 backend_of() {
-	echo "/local/domain/0/backend/vbd/$(domid_of "$1")/${2:-51712}"
+	echo "/local/domain/0/backend/vbd/$(guest_id "$1")/${2:-51712}"
 }
 
 frontend_of() {
 	echo "$(dir_of "$1")/device/vbd/${2:-51712}"
+}
+
+# driver_of GUEST VDEV: which kernel driver of dom0's is bound to the disk; nothing: none.
+driver_of() {
+	local link
+	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(guest_id "$1")-$2/driver") || return 0
+	basename "$link"
 }
 
 # in_guest GUEST COMMAND: has a guest whose half is `obey` run it, with the functions of the scenario; prints what it says, and
@@ -110,15 +117,11 @@ in_guest() {
 
 # Of a guest whose half is `use_disk`: expect_use fails if its I/O does not go on; stop_using, if a part of it has failed.
 expect_use() {
-	local node rounds=0
+	local node rounds
 	node=$(dir_of "$1")/data/rounds
-	! xenstore-exists "$node" || rounds=$(xenstore-read "$node")
-	wait_watch 120 "$node" is_beyond "$node" $((rounds + 1)) ||
+	rounds=$(xenstore-read "$node" 2>/dev/null) || rounds=0
+	wait_node 120 "$node" "!($rounds|$((rounds + 1)))" ||
 		fail "$1 does no I/O any more: $(tail -3 "$(guest_log "$1")")"
-}
-
-is_beyond() {
-	[ "$(xenstore-read "$1")" -gt "$2" ]
 }
 
 stop_using() {
@@ -147,9 +150,11 @@ stop_neighbour() {
 
 # holds: what ringwayd and its data process have of guests and disks; to be compared with what it was before.
 holds() {
-	local control data
-	control=/proc/$(pgrep -xo ringwayd) data=/proc/$(pgrep -x ringwayd-data)
-	echo "$(find "$control/fd" "$data/fd" -type l | wc -l) files," \
+	local pids control data files
+	mapfile -t pids </sys/fs/cgroup/system.slice/ringwayd.service/cgroup.procs
+	control=/proc/${pids[0]} data=/proc/${pids[1]}
+	files=("$control"/fd/* "$data"/fd/*)
+	echo "${#files[@]} files," \
 		"$(cat "$data"/fdinfo/* | grep -c '^ *[0-9]*: [^<]') registered," \
 		"$(grep -c /dev/xen/gntdev "$data/maps") pages," \
 		"$(grep -c evtchn:ringwayd-data /proc/interrupts) event channels"
@@ -162,23 +167,37 @@ holds_is() {
 # census: what there is in this host that a guest could leave behind. Two of them are the same if nothing was left between; the
 # guests that are in one have to be in the other.
 census() {
-	echo "domains: $(xl list | awk 'NR > 1 { print $1 "/" $2 }' | paste -sd' ')"
+	local backends=(/sys/bus/xen-backend/devices/*)
+	echo "domains: $(xl list | awk 'NR > 1 { printf "%s/%s ", $1, $2 }')"
 	echo "event channels of dom0:"
-	lsevtchn 0 | sed 's/^[^:]*: VCPU [0-9]*: //; s/, Port .*//' | sort | uniq -c
+	lsevtchn 0 | awk '{ sub(/^[^:]*: VCPU [0-9]*: /, ""); sub(/, Port .*/, ""); count[$0]++ }
+		END { for (kind in count) print count[kind], kind }' | sort
 	echo "guests' pages in use, by Xen:"
 	xl debug-keys g
 	xl dmesg | awk '/gnttab_usage_print_all \[/ { delete in_use } /for remote d/ { domain = $5 } /\[0x/ { in_use[domain]++ }
 		END { for (domain in in_use) print domain, in_use[domain] }' | sort
 	echo "ringwayd: $(holds)"
-	echo "the kernel's backends: $(ls -x /sys/bus/xen-backend/devices)"
-	echo "loop devices: $(losetup -n -O NAME,BACK-FILE | paste -sd' ')"
-	echo "hotplug scripts: $(pgrep -fc 'block-ringway|ringway hotplug' || :)"
+	echo "the kernel's backends: ${backends[*]##*/}"
+	echo "loop devices:"
+	losetup -n -O NAME,BACK-FILE
+	echo "hotplug scripts: $(count_hotplug)"
 	echo "xenstore: $(count_nodes /local/domain) domains, vm $(count_nodes /vm), libxl $(count_nodes /libxl)"
 	xenstore-ls -f /local/domain/0 | sed 's/ = .*//'
 }
 
+count_hotplug() {
+	local process name count=0
+	for process in /proc/[0-9]*/comm; do
+		read -r name <"$process" || continue
+		[[ $name != block-ringway && $name != ringway ]] || count=$((count + 1))
+	done 2>/dev/null
+	echo $count
+}
+
 count_nodes() {
-	xenstore-list "$1" 2>/dev/null | wc -l
+	local nodes
+	mapfile -t nodes < <(xenstore-list "$1" 2>/dev/null)
+	echo ${#nodes[@]}
 }
 
 # expect_census FILE: nothing was left since `census >FILE`.

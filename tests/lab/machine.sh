@@ -23,5 +23,5 @@ machine() {
 		-drive "file=$scratch,format=raw,if=none,id=scratch,cache=unsafe" -device virtio-blk-pci,drive=scratch \
 		-virtfs "local,path=$share,mount_tag=lab,security_model=none" \
 		-kernel "$lab/xen" -append "$machine_xen" \
-		-initrd "$lab/vmlinux-$kernel console=hvc0 quiet mitigations=off,$lab/dom0-$kernel.cpio" "$@"
+		-initrd "$lab/vmlinux-$kernel console=hvc0 quiet mitigations=off norandmaps,$lab/dom0-$kernel.cpio" "$@"
 }

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Run scenarios on real Xen under QEMU's software emulation, half as many again at once as there are CPUs: each waits for a good
-# part of its time. One line each with the verdict and the time, after a failure the end of every log; the last line is
+# Run scenarios on real Xen under QEMU's software emulation, as many at once as there are CPUs. One line each with the verdict and the time, after a failure the end of every log; the last line is
 # "N passed, N failed". Needs what tests/lab/build.sh leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
 set -euo pipefail
 
@@ -116,7 +115,7 @@ rm -rf "$lab/run"
 mkdir -p "$lab/run"
 share_install
 declare -A running=()
-passed=0 failed=0 jobs=$((3 * $(nproc) / 2))
+passed=0 failed=0 jobs=$(nproc)
 for name in "$@"; do
 	for kernel in $(kernels_of "$name"); do
 		[ ${#running[@]} -lt $jobs ] || reap_one

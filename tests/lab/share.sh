@@ -13,7 +13,7 @@ share_fill() {
 	rm -rf "$share"
 	mkdir -p "$share/logs" "$share/guest"
 	ln "$build/lab-install.tar" "$share/install.tar"
-	cat "$here/lib.sh" "$here/lib_dom0.sh" "$script" - <<<dom0 >"$share/scenario"
+	cat "$here/lib.sh" "$here/lib_dom0.sh" "$script" - <<<$'dom0\n[ ! -e /run/failed ]' >"$share/scenario"
 	# The kernel unpacks one archive after the other.
 	share_guest "$share/guest" "$script"
 	image_pack "$share/guest" "$share/guest.cpio"
@@ -27,23 +27,25 @@ share_fill() {
 	echo "$seconds" >"$share/seconds"
 	mkdir "$share/bin"
 	local program
-	for program in "${programs[@]}"; do
+	for program in tests/labtool "${programs[@]}"; do
 		cp "$build/$program" "$share/bin/"
 	done
 	truncate -s "$machine_scratch_bytes" "$share.scratch"
 }
 
-# What the scenario wants in its guests: programs of the build, files of Debian, and its own half.
+# What the scenario and the library want in guests: programs of the build, files of Debian, and its own half.
 share_guest() {
 	local image=$1 script=$2 program
 	mkdir -p "$image/usr/local/bin"
-	for program in "${programs[@]}"; do
+	for program in tests/labtool "${programs[@]}"; do
 		cp "$build/$program" "$image/usr/local/bin/"
 		image_add_libraries "$image" "$build/$program"
 	done
 	[ ${#guest_files[@]} -eq 0 ] || image_add "$image" "${guest_files[@]}"
-	# shellcheck disable=SC2016
-	cat "$here/lib.sh" "$script" - <<<'"$(sed -n "s/.*\bhalf=\([a-z0-9_]*\).*/\1/p" /proc/cmdline)"' >"$image/scenario"
+	cat "$here/lib.sh" "$script" - <<-'END' >"$image/scenario"
+		"$(sed -n "s/.*\bhalf=\([a-z0-9_]*\).*/\1/p" /proc/cmdline)"
+		[ ! -e /run/failed ]
+	END
 }
 
 # share_install: what `make install` puts into a dom0, as an archive; made once per call of run.sh or shell.sh.

@@ -13,14 +13,7 @@ guest() {
 	head -c 3000000 /dev/urandom >/mnt/file
 	xenstore-write data/sum "$(sha256sum </mnt/file)"
 	umount /mnt
-	await data/end 1
-}
-
-# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
-await() {
-	while read -r _; do
-		! has "$1" "$2" || return 0
-	done < <(exec xenstore-watch "$1")
+	wait_node 600 data/end
 }
 
 no_disks() {
@@ -35,7 +28,7 @@ dom0() {
 	[ ! -e /sys/bus/xen-backend/drivers/vbd ] || fail 'xen-blkback is there'
 	local sum data
 	data=$(dir_of one)/data
-	await "$data/sum" '*'
+	wait_node 120 "$data/sum"
 	sum=$(xenstore-read "$data/sum")
 	xenstore-write "$data/end" 1
 	wait_guest one 240

@@ -14,25 +14,12 @@ guest() {
 	head -c 3000000 /dev/urandom >/mnt/file
 	sync
 	xenstore-write data/word written
-	await data/go 1
+	wait_node 600 data/go
 	wait_for 120 test -b /dev/xvdb
 	dd if=/dev/xvdb of=/dev/null bs=64k count=16 iflag=direct
 	head -c 3000000 /dev/urandom >/mnt/more
 	umount /mnt
 	e2fsck -fn /dev/xvda
-}
-
-# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
-await() {
-	while read -r _; do
-		! has "$1" "$2" || return 0
-	done < <(exec xenstore-watch "$1")
-}
-
-driver_of() {
-	local link
-	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-$1/driver") || return 0
-	basename "$link"
 }
 
 dom0() {
@@ -43,13 +30,13 @@ dom0() {
 	start_guest one "disk = [ 'vdev=xvda,script=block-ringway,target=/root/ours.img' ]"
 	local data
 	data=$(dir_of one)/data
-	await "$data/word" written
-	expect 'the driver of our disk' '' "$(driver_of 51712)"
+	wait_node 120 "$data/word" written
+	expect 'the driver of our disk' '' "$(driver_of one 51712)"
 	[ -e /sys/bus/xen-backend/drivers/vbd ] || fail 'nobody loaded xen-blkback'
 
 	xl block-attach one vdev=xvdb,backendtype=phy,target=/root/theirs.img || fail 'xl block-attach of a stock disk'
-	expect 'the driver of the other disk' vbd "$(driver_of 51728)"
-	expect 'the driver of our disk, later' '' "$(driver_of 51712)"
+	expect 'the driver of the other disk' vbd "$(driver_of one 51728)"
+	expect 'the driver of our disk, later' '' "$(driver_of one 51712)"
 	expect 'the state of our disk' 4 "$(xenstore-read "$(backend_of one)/state")"
 	xenstore-write "$data/go" 1
 	wait_guest one 240

@@ -20,21 +20,7 @@ guest() {
 	mkdir -p /mnt
 	fill xvda
 	fill xvdb
-	await data/end 1
-}
-
-# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
-await() {
-	while read -r _; do
-		! has "$1" "$2" || return 0
-	done < <(exec xenstore-watch "$1")
-}
-
-# driver_of DEVID: which kernel driver is bound to the disk of guest one; nothing: none.
-driver_of() {
-	local link
-	link=$(readlink "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-$1/driver") || return 0
-	basename "$link"
+	wait_node 600 data/end
 }
 
 # has_file IMAGE SUM
@@ -52,13 +38,13 @@ dom0() {
 		"'vdev=xvdb,backendtype=phy,target=/root/theirs.img' ]")"
 	local ours data node sum_a sum_b
 	ours=$(backend_of one) data=$(dir_of one)/data
-	expect "the driver of our disk" '' "$(driver_of 51712)"
-	expect "the driver of the other disk" vbd "$(driver_of 51728)"
+	expect "the driver of our disk" '' "$(driver_of one 51712)"
+	expect "the driver of the other disk" vbd "$(driver_of one 51728)"
 	for node in multi-queue-max-queues feature-max-indirect-segments; do
 		! xenstore-exists "$ours/$node" || fail "$node of xen-blkback is still offered"
 	done
 	xl unpause one
-	await "$data/xvdb" '*'
+	wait_node 120 "$data/xvdb"
 	sum_a=$(xenstore-read "$data/xvda") sum_b=$(xenstore-read "$data/xvdb")
 	ringway list
 	xenstore-write "$data/end" 1

@@ -13,7 +13,7 @@ guest() {
 	mkdir -p /mnt
 	xenstore-write data/word ready
 	for ((round = 1; round <= rounds; round++)); do
-		await data/go "$round"
+		wait_node 600 data/go "$round"
 		wait_for 240 test -b /dev/xvdb
 		mke2fs -q /dev/xvdb
 		mount -t ext2 /dev/xvdb /mnt
@@ -22,15 +22,8 @@ guest() {
 		umount /mnt
 		xenstore-write data/word "$round $sum"
 	done
-	await data/go end
+	wait_node 600 data/go end
 	[ ! -b /dev/xvdb ]
-}
-
-# await NODE PATTERN: until its value matches. Nobody polls here: the domains share one slow CPU.
-await() {
-	while read -r _; do
-		! has "$1" "$2" || return 0
-	done < <(exec xenstore-watch "$1")
 }
 
 dom0() {
@@ -39,14 +32,14 @@ dom0() {
 	start_ringwayd
 	vcpus=2 start_guest one
 	data=$(dir_of one)/data
-	await "$data/word" ready
+	wait_node 120 "$data/word" ready
 	for ((round = 1; round <= rounds; round++)); do
 		rm -f /root/disk.img
 		truncate -s 8M /root/disk.img
 		xl block-attach one vdev=xvdb,script=block-ringway,target=/root/disk.img || fail 'xl block-attach'
-		[ ! -e "/sys/bus/xen-backend/devices/vbd-$(domid_of one)-51728/driver" ] || fail 'xen-blkback has our disk'
+		expect 'the driver of our disk' '' "$(driver_of one 51728)"
 		xenstore-write "$data/go" "$round"
-		await "$data/word" "$round *"
+		wait_node 240 "$data/word" "$round *"
 		word=$(xenstore-read "$data/word")
 		queues=$(xenstore-read "$(frontend_of one 51728)/multi-queue-num-queues" 2>/dev/null || echo 1)
 		expect 'the queues that ringway list shows' "$queues" "$(ringway list one | awk 'NR == 2 { print $7 }')"
