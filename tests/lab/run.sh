@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Run scenarios on real Xen under QEMU's software emulation, as many at once as there are CPUs. One line each with the verdict and the time, after a failure the end of every log; the last line is
-# "N passed, N failed". Needs what tests/lab/build.sh leaves. Usage: tests/lab/run.sh BUILD [SCENARIO...]
+# Run scenarios on real Xen under QEMU's software emulation, as many at once as there are CPUs. One line each with the verdict and
+# the time, after a failure the end of every log; the last line is "N passed, N failed". Needs what tests/lab/build.sh leaves.
+# Usage: tests/lab/run.sh BUILD [SCENARIO...]
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
