@@ -353,9 +353,11 @@ detach "$guest" 51712
 attach "$guest" 51712 xvda "$work/b.img"
 start_guest_disk guest xvda
 wait_for 10 node_is "$back/state" 4 || fail "the guest does not connect"
+times=$(grep -c "vbd $guest/51712: disconnected" "$work/ringwayd.log" || :)
 dom0 xenstore-write "$back/feature-flush-cache" "$(printf '%02000d' 0)"
 dom0 ringway verdict guest xvda >/dev/null # looks once more
 same "$(dom0 ringway show guest xvda --json | jq -r .phase)" connected "phase of a disk with an unreadable node"
+same "$(grep -c "vbd $guest/51712: disconnected" "$work/ringwayd.log" || :)" "$times" "times it was taken from the guest"
 stop_guest_disk
 detach "$guest" 51712
 
