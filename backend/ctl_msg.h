@@ -24,7 +24,8 @@ enum ctl_type {
 	/* control -> data */
 	CTL_ATTACH =
 		1,  /* struct ctl_attach; for CTL_ENGINE_FILE with the open target as its one fd */
-	CTL_DETACH, /* struct ctl_device: stop taking requests, answer those taken, unmap, unbind */
+	CTL_DETACH, /* struct ctl_device: answer what was taken, refuse what is left in the ring,
+		       unmap, unbind */
 	CTL_STATS,  /* struct ctl_device */
 	/* data -> control */
 	CTL_HELLO,	 /* struct ctl_hello */

@@ -429,6 +429,41 @@ START_TEST(blkback_detach_answers_what_is_in_flight)
 }
 END_TEST
 
+/* More than a turn's worth, in the ring and not taken: only a detach refuses them, once each. */
+START_TEST(blkback_detach_refuses_what_is_left_in_the_ring)
+{
+	bool for_good = _i;
+	struct guest g;
+	struct rwy_blk_response rsp;
+	uint64_t answered = 0;
+
+	guest_init(&g, 0, 4, 1);
+	struct blkback *dev = attach(&g, CTL_ENGINE_FILE);
+
+	round_of_lane();
+	for (uint64_t id = 0; id < 60; id++) {
+		struct rwy_blk_request req = guest_request(RWY_BLK_OP_WRITE, id, 0, DATA, 1);
+
+		guest_put(&g, &req);
+	}
+	guest_push(&g);
+	if (for_good)
+		blkback_detach(dev);
+	blkback_leave(dev);
+	while (nr_detached == 0)
+		round_of_lane();
+	while (guest_take(&g, &rsp)) {
+		ck_assert_int_eq(rsp.status, BLKIF_RSP_ERROR);
+		ck_assert_uint_lt(rsp.id, 60);
+		ck_assert(!(answered & 1ull << rsp.id));
+		answered |= 1ull << rsp.id;
+	}
+	ck_assert_uint_eq(answered, for_good ? (1ull << 60) - 1 : 0);
+	ck_assert_uint_eq(lane->bufs.nr_free, 64);
+	ck_assert_int_eq(world.mapped, 0);
+}
+END_TEST
+
 START_TEST(blkback_gives_back_what_was_in_flight_on_a_broken_ring)
 {
 	struct guest g;
@@ -570,6 +605,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, blkback_refuses_a_ring_with_impossible_indexes);
 	tcase_add_test(tc, blkback_attach_leaves_nothing_behind_when_it_fails);
 	tcase_add_test(tc, blkback_detach_answers_what_is_in_flight);
+	tcase_add_loop_test(tc, blkback_detach_refuses_what_is_left_in_the_ring, 0, 2);
 	tcase_add_test(tc, blkback_gives_back_what_was_in_flight_on_a_broken_ring);
 	tcase_add_test(tc, blkback_notifies_only_when_asked);
 	tcase_add_test(tc, blkback_copies_a_batch_in_one_call);

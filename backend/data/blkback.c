@@ -116,7 +116,12 @@ err_say:
 
 void blkback_detach(struct blkback *dev)
 {
-	blkqueue_stop(&dev->queue);
+	blkqueue_stop(&dev->queue, true);
+}
+
+void blkback_leave(struct blkback *dev)
+{
+	blkqueue_stop(&dev->queue, false);
 }
 
 void blkback_stats(const struct blkback *dev, struct ctl_stats *stats)

@@ -45,8 +45,11 @@ struct blkback {
 int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
 		   const struct blkback_owner *owner, void *owner_ctx, struct blkback **dev,
 		   char *reason);
-/* Answer what is in flight, then leave: ends in owner->detached. Idempotent. */
+/* Answer what is in flight, refuse what is left in the ring, then leave: ends in owner->detached.
+ * Idempotent. */
 void blkback_detach(struct blkback *dev);
+/* The same, but what is left in the ring is for the next backend. */
+void blkback_leave(struct blkback *dev);
 void blkback_stats(const struct blkback *dev, struct ctl_stats *stats);
 
 /* For blkqueue: the ring broke; the queue stopped. */

@@ -293,16 +293,38 @@ static bool requests_left(const struct blkqueue *q)
 	return q->ring.req_seen != q->ring.req_cons;
 }
 
+/* Those that had been published when it was closed: what comes later is nobody's. */
+static void refuse_rest(struct blkqueue *q)
+{
+	uint8_t slot[RWY_BLK_MAX_SLOT_BYTES];
+	enum rwy_blk_fault fault;
+
+	for (uint32_t n = 0; n < DATA_TURN_REQUESTS && requests_left(q); n++) {
+		rwy_ring_back_take_request(&q->ring, slot, q->ring.slot_bytes);
+		q->in_flight++;
+		owe(q, request_take(&q->tags, q->dev->abi, slot, &q->dev->limits, &fault),
+		    BLKIF_RSP_ERROR);
+	}
+}
+
+static bool is_over(const struct blkqueue *q)
+{
+	return q->in_flight == 0 && (q->state == BLKQUEUE_STOPPING ||
+				     (q->state == BLKQUEUE_CLOSING && !requests_left(q)));
+}
+
 /* What comes after a turn. Sleep only after the ring was asked for an event and found empty. */
 static enum lane_next settle(struct blkqueue *q, uint32_t budget)
 {
 	if (!STAILQ_EMPTY(&q->owed))
 		return LANE_AGAIN;
-	if (q->state == BLKQUEUE_STOPPING && q->in_flight == 0) {
+	if (is_over(q)) {
 		release(q);
 		blkback_stopped(q->dev);
 		return LANE_GONE;
 	}
+	if (q->state == BLKQUEUE_CLOSING && requests_left(q))
+		return LANE_AGAIN;
 	if (q->state != BLKQUEUE_SERVING)
 		return LANE_SILENT;
 	if (!requests_left(q)) {
@@ -324,6 +346,8 @@ static enum lane_next turn(struct lane_task *task, uint32_t budget, uint32_t *ta
 
 	if (q->state == BLKQUEUE_SERVING)
 		*taken = take(q, budget);
+	else if (q->state == BLKQUEUE_CLOSING)
+		refuse_rest(q);
 	answer(q);
 	return settle(q, budget);
 }
@@ -380,8 +404,11 @@ err_unmap:
 	return err;
 }
 
-void blkqueue_stop(struct blkqueue *q)
+void blkqueue_stop(struct blkqueue *q, bool for_good)
 {
-	q->state = BLKQUEUE_STOPPING;
+	if (q->state == BLKQUEUE_CLOSING)
+		return;
+	q->state = for_good && rwy_ring_back_poll(&q->ring) >= 0 ? BLKQUEUE_CLOSING
+								 : BLKQUEUE_STOPPING;
 	lane_wake(q->dev->lane, &q->task);
 }

@@ -17,6 +17,7 @@ enum blkqueue_state {
 	BLKQUEUE_SERVING,
 	BLKQUEUE_BROKEN,   /* takes and answers nothing */
 	BLKQUEUE_STOPPING, /* takes nothing; answers what it took */
+	BLKQUEUE_CLOSING,  /* the same, and refuses what is left in the ring */
 };
 
 struct blkqueue_params {
@@ -52,7 +53,9 @@ struct blkqueue {
 int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
 		   const char **what);
 /*
- * Take no more requests. When all taken are answered the queue unbinds and unmaps and calls
- * blkback_stopped: in a later round, never from inside this call.
+ * Start no more requests. When all taken are answered the queue unbinds and unmaps and calls
+ * blkback_stopped: in a later round, never from inside this call. What the frontend has published by
+ * now and nobody took is left to the next backend, or for_good is answered with an error: a frontend
+ * that closes in the middle of its requests (Linux's does) would wait for them without end.
  */
-void blkqueue_stop(struct blkqueue *q);
+void blkqueue_stop(struct blkqueue *q, bool for_good);

@@ -35,7 +35,7 @@ static void leave(struct ctl *ctl)
 	lane_watch_for(&ctl->input, 0);
 	lane_watch_for(&ctl->output, 0);
 	LIST_FOREACH(dev, &ctl->devices, link)
-	blkback_detach(dev);
+	blkback_leave(dev);
 	if (ctl->nr_devices == 0)
 		lane_stop(ctl->lane);
 }

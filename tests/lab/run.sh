@@ -119,7 +119,7 @@ declare -A running=()
 passed=0 failed=0 jobs=$(nproc)
 for name in "$@"; do
 	for kernel in $(kernels_of "$name"); do
-		[ ${#running[@]} -lt $jobs ] || reap_one
+		[ ${#running[@]} -lt "$jobs" ] || reap_one
 		start_one "$name" "$kernel"
 	done
 done
