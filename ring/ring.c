@@ -134,11 +134,10 @@ static bool can_share(const void *sring_pages)
 	return sring_pages && (uintptr_t)sring_pages % sizeof(word64) == 0;
 }
 
-int rwy_ring_back_attach(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
-			 uint32_t slot_bytes)
+/* All but the indexes; the ring stays broken until the caller has found them good. */
+static int open_back(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
+		     uint32_t slot_bytes)
 {
-	uint32_t start, req_prod;
-
 	memset(r, 0, sizeof(*r));
 	r->broken = -EPROTO;
 	r->nr_slots = rwy_ring_slots(nr_pages, slot_bytes);
@@ -146,11 +145,49 @@ int rwy_ring_back_attach(struct rwy_ring_back *r, void *sring_pages, uint32_t nr
 		return -EINVAL;
 	r->sring = sring_pages;
 	r->slot_bytes = slot_bytes;
+	return 0;
+}
+
+int rwy_ring_back_attach(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
+			 uint32_t slot_bytes)
+{
+	uint32_t start, req_prod;
+	int err = open_back(r, sring_pages, nr_pages, slot_bytes);
+
+	if (err)
+		return err;
 	start = rwy_load_once_u32(&r->sring->rsp_prod);
 	req_prod = rwy_load_once_u32(&r->sring->req_prod);
 	if (req_prod - start > r->nr_slots)
 		return -EPROTO;
 	r->req_seen = r->req_cons = r->rsp_prod = r->rsp_pushed = start;
+	r->broken = 0;
+	return 0;
+}
+
+/* rsp_committed <= rsp_intended <= req_cons <= rsp_committed + nr_slots */
+static bool is_saved_by_a_backend(const struct rwy_ring_saved *saved, uint32_t nr_slots)
+{
+	uint32_t taken = saved->req_cons - saved->rsp_committed;
+
+	return taken <= nr_slots && saved->rsp_intended - saved->rsp_committed <= taken;
+}
+
+int rwy_ring_back_resume(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
+			 uint32_t slot_bytes, const struct rwy_ring_saved *saved)
+{
+	uint32_t rsp_prod;
+	int err = open_back(r, sring_pages, nr_pages, slot_bytes);
+
+	if (err)
+		return err;
+	if (!is_saved_by_a_backend(saved, r->nr_slots))
+		return -EINVAL;
+	rsp_prod = rwy_load_once_u32(&r->sring->rsp_prod);
+	if (rsp_prod != saved->rsp_committed && rsp_prod != saved->rsp_intended)
+		return -EPROTO;
+	r->req_seen = r->req_cons = saved->req_cons;
+	r->rsp_prod = r->rsp_pushed = rsp_prod;
 	r->broken = 0;
 	return 0;
 }

@@ -48,6 +48,13 @@ struct rwy_ring_back {
 	int broken;	     /* 0 or -EPROTO, never cleared */
 };
 
+/* What a backend's end has written down somewhere of its own, for its successor. */
+struct rwy_ring_saved {
+	uint32_t req_cons;
+	uint32_t rsp_intended;	/* written down before each push: what rsp_prod was about to be */
+	uint32_t rsp_committed; /* written down after it */
+};
+
 /* The frontend's end. Private memory; treat the fields as read-only. */
 struct rwy_ring_front {
 	volatile struct rwy_sring *sring;
@@ -73,6 +80,18 @@ uint32_t rwy_ring_slots(uint32_t nr_pages, uint32_t slot_bytes);
  */
 int rwy_ring_back_attach(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
 			 uint32_t slot_bytes);
+
+/*
+ * Take the backend's end of a ring over from a predecessor that may have ended at any instruction.
+ * The ring's rsp_prod is read once, and believed if it is one of the two that were written down:
+ * between them nobody but the peer can tell whether the last push came about. Then the requests up
+ * to req_cons have been taken, and those that are ahead of rsp_pushed have no response. -EINVAL: as
+ * attach, or saved is what no backend ever writes down: req_cons, rsp_intended and rsp_committed
+ * are in this order, all within nr_slots. -EPROTO: rsp_prod is neither of the two. After a failure
+ * the ring is broken.
+ */
+int rwy_ring_back_resume(struct rwy_ring_back *r, void *sring_pages, uint32_t nr_pages,
+			 uint32_t slot_bytes, const struct rwy_ring_saved *saved);
 
 /*
  * Read req_prod once. How many requests can be taken now: 0 to nr_slots, or -EPROTO (req_prod went

@@ -33,15 +33,19 @@ START_TEST(ring_refuses_bad_sizes)
 					  {1, 7},   {1, 1025}, {1, UINT32_MAX},	  {0, 0}};
 	struct rwy_ring_front f;
 	struct rwy_ring_back b;
+	const struct rwy_ring_saved saved = {0};
 	static uint64_t pages[512];
 	char buf[8] = "";
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ck_assert_uint_eq(rwy_ring_slots(bad[i][0], bad[i][1]), 0);
 		ck_assert_int_eq(rwy_ring_back_attach(&b, pages, bad[i][0], bad[i][1]), -EINVAL);
+		ck_assert_int_eq(rwy_ring_back_resume(&b, pages, bad[i][0], bad[i][1], &saved),
+				 -EINVAL);
 		ck_assert_int_eq(rwy_ring_front_init(&f, pages, bad[i][0], bad[i][1]), -EINVAL);
 	}
 	ck_assert_int_eq(rwy_ring_back_attach(&b, NULL, 1, BYTES), -EINVAL);
+	ck_assert_int_eq(rwy_ring_back_resume(&b, NULL, 1, BYTES, &saved), -EINVAL);
 	ck_assert_int_eq(rwy_ring_front_init(&f, NULL, 1, BYTES), -EINVAL);
 	ck_assert_int_eq(rwy_ring_back_attach(&b, (char *)pages + 4, 1, 8), -EINVAL);
 	/*
@@ -137,6 +141,94 @@ START_TEST(ring_wraps_at_2_32)
 	ck_assert_uint_eq(p.words->req_prod,
 			  ring_pair_starts[_i] + p.nr_slots * (p.nr_slots + 1) / 2);
 	ck_assert_uint_eq(p.words->rsp_prod, p.words->req_prod);
+	ring_pair_close(&p);
+}
+END_TEST
+
+/* With 9 published, 7 taken and 4 answered, of which 3 are published: what each end expects next. */
+static void leave_in_the_middle(struct ring_pair *p, uint32_t start)
+{
+	ring_pair_open(p, 1, BYTES, start);
+	ring_pair_put(p, 9);
+	rwy_ring_front_push(&p->front);
+	ck_assert_int_eq(rwy_ring_back_poll(&p->back), 9);
+	ring_pair_take(p, 7);
+	ring_pair_answer(p, 3);
+	rwy_ring_back_push(&p->back);
+	ring_pair_answer(p, 1);
+}
+
+/* The push of the fourth response came about, or it did not. */
+START_TEST(ring_resumes_where_the_last_one_ended)
+{
+	for (uint32_t pushed = 3; pushed <= 4; pushed++) {
+		uint32_t start = ring_pair_starts[_i];
+		struct ring_pair p;
+		const struct rwy_ring_saved saved = {start + 7, start + 4, start + 3};
+
+		leave_in_the_middle(&p, start);
+		if (pushed == 4)
+			rwy_ring_back_push(&p.back);
+		memset(&p.back, 0x77, sizeof(p.back));
+		ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), 0);
+		ck_assert_uint_eq(p.back.rsp_pushed, start + pushed);
+		ck_assert_uint_eq(p.back.req_cons, start + 7);
+		ck_assert_int_eq(rwy_ring_back_poll(&p.back), 2);
+		ring_pair_take(&p, 2);
+		ring_pair_answer(&p, 9 - pushed);
+		rwy_ring_back_push(&p.back);
+		ck_assert_int_eq(rwy_ring_front_poll(&p.front), 9);
+		ring_pair_collect(&p, 9);
+		ring_pair_turn(&p, p.nr_slots);
+		ring_pair_close(&p);
+	}
+}
+END_TEST
+
+/* Full of requests that were taken, and idle: as far as the indexes can be apart, and as near. */
+START_TEST(ring_resumes_full_and_empty)
+{
+	uint32_t start = ring_pair_starts[_i];
+	struct rwy_ring_saved saved = {start, start, start};
+	struct ring_pair p;
+
+	ring_pair_open(&p, 1, BYTES, start);
+	ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), 0);
+	ring_pair_put(&p, p.nr_slots);
+	rwy_ring_front_push(&p.front);
+	saved.req_cons = start + p.nr_slots;
+	ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), 0);
+	ck_assert_int_eq(rwy_ring_back_poll(&p.back), 0);
+	ring_pair_answer(&p, p.nr_slots);
+	ck_assert_int_eq(rwy_ring_back_put_response(&p.back, "", 1), -EINVAL);
+	saved.rsp_intended = start + p.nr_slots;
+	rwy_ring_back_push(&p.back);
+	ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), 0);
+	ck_assert_int_eq(rwy_ring_front_poll(&p.front), (int)p.nr_slots);
+	ring_pair_collect(&p, p.nr_slots);
+	ring_pair_turn(&p, p.nr_slots);
+	ring_pair_close(&p);
+}
+END_TEST
+
+/* What no backend writes down: the caller's fault, and nothing of the ring is looked at. */
+START_TEST(ring_resumes_nothing_impossible)
+{
+	static const struct {
+		int32_t req_cons, rsp_intended, rsp_committed; /* from the start of the ring */
+	} bad[] = {{33, 0, 0}, {-1, 0, 0}, {0, 1, 0}, {5, 6, 0}, {5, 0, 1}, {32, -1, 0}, {0, 0, 1}};
+	uint32_t start = ring_pair_starts[_i];
+	struct ring_pair p;
+
+	ring_pair_open(&p, 1, BYTES, start);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const struct rwy_ring_saved saved = {start + (uint32_t)bad[i].req_cons,
+						     start + (uint32_t)bad[i].rsp_intended,
+						     start + (uint32_t)bad[i].rsp_committed};
+
+		ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), -EINVAL);
+		ck_assert_int_eq(rwy_ring_back_poll(&p.back), -EPROTO);
+	}
 	ring_pair_close(&p);
 }
 END_TEST
@@ -385,6 +477,9 @@ static Suite *ring_suite(void)
 	tcase_add_loop_test(tc, ring_refuses_request_over_untaken_response, 0, STARTS);
 	tcase_add_loop_test(tc, ring_shows_nothing_before_push, 0, STARTS);
 	tcase_add_loop_test(tc, ring_attach_starts_at_rsp_prod, 0, STARTS);
+	tcase_add_loop_test(tc, ring_resumes_where_the_last_one_ended, 0, STARTS);
+	tcase_add_loop_test(tc, ring_resumes_full_and_empty, 0, STARTS);
+	tcase_add_loop_test(tc, ring_resumes_nothing_impossible, 0, STARTS);
 	tcase_add_loop_test(tc, ring_random_steps_keep_order, 0,
 			    sizeof(slot_sizes) / sizeof(slot_sizes[0]));
 	tcase_add_test(tc, ring_copy_shared_at_any_alignment);

@@ -118,6 +118,22 @@ static void peer_overruns(uint32_t nr)
 	pair.words->rsp_prod = 0xdead0000;
 }
 
+START_TEST(ring_resume_reads_its_index_once)
+{
+	const struct rwy_ring_saved saved = {7, 7, 7};
+
+	ring_pair_open(&pair, 1, BYTES, 7);
+	watch_start(peer_overruns);
+	int rc = rwy_ring_back_resume(&pair.back, pair.pages, 1, BYTES, &saved);
+	watch_stop();
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(pair.back.rsp_pushed, 7);
+	ck_assert_uint_eq(watch.nr, 1);
+	expect(0, WORD(rsp_prod), false);
+	ring_pair_close(&pair);
+}
+END_TEST
+
 /* The index changes right after it was read: what was read is what is used. */
 START_TEST(ring_poll_reads_index_once)
 {
@@ -305,6 +321,7 @@ static Suite *ring_fetch_suite(void)
 	TCase *tc = tcase_create("ring_fetch");
 
 	tcase_add_test(tc, ring_attach_reads_each_index_once);
+	tcase_add_test(tc, ring_resume_reads_its_index_once);
 	tcase_add_test(tc, ring_poll_reads_index_once);
 	tcase_add_loop_test(tc, ring_take_reads_each_byte_once, 0, 6);
 	tcase_add_test(tc, ring_take_response_reads_each_byte_once);

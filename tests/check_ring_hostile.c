@@ -49,6 +49,49 @@ START_TEST(ring_attach_rejects_req_prod_out_of_range)
 }
 END_TEST
 
+/* The ring's rsp_prod at a take-over: believed if it is what was written down before or after the
+ * last push, and nothing else. */
+START_TEST(ring_resume_rejects_forged_rsp_prod)
+{
+	uint32_t start = ring_pair_starts[_i];
+	const struct rwy_ring_saved saved = {start + 20, start + 10, start + 7};
+	struct ring_pair p;
+
+	ring_pair_open(&p, 1, BYTES, start);
+	for (uint32_t forged = start - 40; forged != start + 60; forged++) {
+		bool right = forged == start + 10 || forged == start + 7;
+
+		p.words->rsp_prod = forged;
+		ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved),
+				 right ? 0 : -EPROTO);
+		if (!right)
+			ck_assert_int_eq(rwy_ring_back_poll(&p.back), -EPROTO);
+	}
+	ring_pair_close(&p);
+}
+END_TEST
+
+/* Requests that were taken cannot be taken back, and the rest is as at any poll. */
+START_TEST(ring_resume_leaves_req_prod_to_the_poll)
+{
+	uint32_t start = ring_pair_starts[_i];
+	const struct rwy_ring_saved saved = {start + 20, start + 10, start + 10};
+	struct ring_pair p;
+
+	ring_pair_open(&p, 1, BYTES, start);
+	p.words->rsp_prod = start + 10;
+	for (uint32_t req_prod = start; req_prod != start + 60; req_prod++) {
+		uint32_t ahead = req_prod - (start + 20);
+		bool right = ahead <= p.nr_slots - 10;
+
+		p.words->req_prod = req_prod;
+		ck_assert_int_eq(rwy_ring_back_resume(&p.back, p.pages, 1, BYTES, &saved), 0);
+		ck_assert_int_eq(rwy_ring_back_poll(&p.back), right ? (int)ahead : -EPROTO);
+	}
+	ring_pair_close(&p);
+}
+END_TEST
+
 START_TEST(ring_back_breaks_on_req_prod_past_ring)
 {
 	struct ring_pair p;
@@ -350,6 +393,8 @@ static Suite *ring_hostile_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, ring_refuses_response_over_untaken_request, 0, STARTS);
 	tcase_add_loop_test(tc, ring_attach_rejects_req_prod_out_of_range, 0, STARTS);
+	tcase_add_loop_test(tc, ring_resume_rejects_forged_rsp_prod, 0, STARTS);
+	tcase_add_loop_test(tc, ring_resume_leaves_req_prod_to_the_poll, 0, STARTS);
 	tcase_add_loop_test(tc, ring_back_breaks_on_req_prod_past_ring, 0, STARTS);
 	tcase_add_loop_test(tc, ring_back_breaks_on_req_prod_past_outstanding, 0, STARTS);
 	tcase_add_loop_test(tc, ring_back_breaks_on_req_prod_past_unpushed_response, 0, STARTS);
