@@ -63,7 +63,7 @@ SUITES   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/check_*.c))
 PEERS    := $(patsubst tests/%/,$(BUILD)/tests/%,$(sort $(dir $(wildcard tests/*/*.c))))
 TESTS    := $(SUITES) $(PEERS)
 
-.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen lab bench-xen coverage demo lint format install uninstall clean
+.PHONY: all help deps tests check check-unit check-e2e check-asan check-tsan check-xen lab bench bench-xen soak model coverage demo lint format install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -128,7 +128,8 @@ $(SUITES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_ARCHIVES)
 		-lxenstore -lxengnttab -lxenevtchn -luring -lseccomp -lcap-ng -ljansson -lsystemd -linih \
 		$(shell pkg-config --libs check) -lpthread
 
-$(foreach p,$(PEERS),$(eval $(p): $(call objs,tests/$(notdir $(p))/*.c) $(call lib,libring.a) $(call lib,libcommon.a)))
+PEER_ARCHIVES := $(foreach a,ringway front ring common,$(call lib,lib$(a).a))
+$(foreach p,$(PEERS),$(eval $(p): $(call objs,tests/$(notdir $(p))/*.c) $(PEER_ARCHIVES)))
 $(PEERS):
 	@mkdir -p $(@D); $(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PROGRAM_LDFLAGS) \
@@ -181,6 +182,19 @@ bench-xen: deps ## instructions per read of a guest's disk on real Xen: ringwayd
 	$(Q)$(MAKE) --no-print-directory all $(BENCH_XEN)
 	$(Q)tests/lab/build.sh $(BUILD)
 	$(Q)tests/lab/bench/run.sh $(BUILD)
+
+bench: deps ## speed on loopback Xen, against peers in the same run
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/blkbench
+	$(Q)CPPFLAGS=-Itests/bench/no_journal $(MAKE) --no-print-directory BUILD=$(BUILD)/bench/no-journal $(BUILD)/bench/no-journal/bin/ringwayd-data
+	$(Q)tests/bench/run.sh $(BUILD)
+
+soak: deps ## the storm: KILLS_DATA=1000 and KILLS_CONTROL=200 kill -9 under verified load; SEED=n for that one again
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/soak/run.sh $(BUILD)
+
+model: ## the model of ring and journal, checked with Spin: whole, and without each mechanism
+	$(Q)scripts/deps model
+	$(Q)tests/model/run.sh $(BUILD)
 
 coverage: ## all tests, and how many lines of each folder they ran; the folders of COVERAGE_GOALS need COVERAGE_MIN percent
 	$(Q)scripts/deps build test coverage

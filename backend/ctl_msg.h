@@ -10,20 +10,28 @@
  * ATTACH -> data ATTACHED, later control DETACH -> data DETACHED; data may say BROKEN at any time
  * between, and control then sends DETACH. ATTACH failing (err != 0) leaves nothing behind. STATS is
  * answered by STATS. EOF from control: data answers what is in flight, publishes, and exits 0. EOF
- * from data: its devices failed. Device ids are chosen by control, unique over its lifetime.
+ * from data: it died; its devices are attached to another. Device ids are chosen by control, unique
+ * over its lifetime.
+ *
+ * The fence: I/O that a process has handed to the kernel goes on when the process is killed. fd 4 is
+ * the write end of a FIFO; the process puts it into the file table of each of its io_urings and
+ * closes it. The kernel lets go of a table when the last I/O of its io_uring has ended: until
+ * control sees POLLHUP at the read end, nothing of that process's devices is done again or answered.
  */
 #pragma once
 #include <stdint.h>
 
 #define CTL_FD		   3
-#define CTL_VERSION	   1u
+#define CTL_FENCE_FD	   4
+#define CTL_VERSION	   2u
 #define CTL_MAX_RING_PAGES 16u
 #define CTL_REASON_BYTES   192u
 
 enum ctl_type {
 	/* control -> data */
 	CTL_ATTACH =
-		1,  /* struct ctl_attach; for CTL_ENGINE_FILE with the open target as its one fd */
+		1,  /* struct ctl_attach, with two fds: the journal (journal.h), the open target;
+		       CTL_ENGINE_NULL: the journal alone */
 	CTL_DETACH, /* struct ctl_device: answer what was taken, refuse what is left in the ring,
 		       unmap, unbind */
 	CTL_STATS,  /* struct ctl_device */

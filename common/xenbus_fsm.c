@@ -17,14 +17,16 @@
 #define ONLINE	 (1u << 1)
 
 /* Without CONNECT or DISCONNECT behind them; then with, up to I/O. */
-#define IN_OFFER (IN(OFFERED) | IN(READY))
-#define IN_USE	 (IN(CONNECTING) | IN(CONNECTED))
+#define IN_OFFER  (IN(OFFERED) | IN(READY))
+#define IN_RESUME (IN(FOUND) | IN(RESUMING))
+#define IN_USE	  (IN(CONNECTING) | IN(CONNECTED))
 /* Where a DISCONNECT is to be started before the device can close. */
-#define IN_OPEN (IN(NEW) | IN_OFFER | IN_USE)
+#define IN_OPEN (IN(NEW) | IN_RESUME | IN_OFFER | IN_USE)
 
-#define RING_UP (STATE(Initialised) | STATE(Connected))
-#define CLOSES	(STATE(Closing) | STATE(Closed))
-#define ENDED	(CLOSES | STATE(Unknown))
+#define RING_UP	    (STATE(Initialised) | STATE(Connected))
+#define RING_IN_USE (RING_UP | STATE(Closing))
+#define CLOSES	    (STATE(Closing) | STATE(Closed))
+#define ENDED	    (CLOSES | STATE(Unknown))
 /* The backend may be at the ring we gave it. */
 #define MAY_USE_RING (0x1ffu & ~ENDED)
 /* The frontend no longer stands behind the ring it gave us: it ended, or began anew. In Closing it
@@ -61,9 +63,28 @@ static const struct row table[] = {
 	{BOTH, IN(REMOVING), AT(DISCONNECTED), TO(GONE, Keep, FORGET)},
 
 	/* Somebody made the directory anew, too quickly for us to see it gone in between. */
-	{BOTH, IN_USE | IN(WAITING) | IN(CLOSED), AT(OWN), .own = STATE(Initialising),
+	{BOTH, IN_RESUME | IN_USE | IN(WAITING) | IN(CLOSED), AT(OWN), .own = STATE(Initialising),
 	 TO(REMOVING, Keep, DISCONNECT)},
 	{BOTH, IN(CLOSING), AT(OWN), .own = STATE(Initialising), TO(REMOVING, Keep, NONE)},
+
+	/* A predecessor died while connected, or while a close was waited for: its ring is gone on with,
+	 * as long as the frontend stands behind it. Whether it is to be closed comes after. */
+	{BACK, IN(NEW), AT(START), .own = STATE(Connected) | STATE(Closing), .peer = RING_IN_USE,
+	 TO(FOUND, Keep, NONE)},
+	{BACK, IN_RESUME, AT(READY) | AT(PEER), .own = STATE(Closing), .peer = RING_DOWN,
+	 TO(CLOSING, Keep, DISCONNECT)},
+	{BACK, IN_RESUME, AT(READY) | AT(PEER), .peer = RING_DOWN,
+	 TO(CLOSING, Closing, DISCONNECT)},
+	{BACK, IN_RESUME, AT(FAILED) | AT(CLOSE), .own = STATE(Closing),
+	 TO(CLOSING, Keep, DISCONNECT)},
+	{BACK, IN_RESUME, AT(OWN), .own = STATE(Closed), TO(CLOSING, Keep, DISCONNECT)},
+	{BACK, IN(FOUND), AT(OWN), TO(FOUND, Keep, NONE)},
+	{BACK, IN(FOUND), AT(READY), TO(RESUMING, Keep, CONNECT)},
+	{BACK, IN(RESUMING), AT(OWN), TO(RESUMING, Keep, NONE)},
+	{BACK, IN(RESUMING), AT(CONNECT_DONE), .own = STATE(Closing), .peer = RING_DOWN,
+	 TO(CLOSING, Keep, DISCONNECT)},
+	{BACK, IN(RESUMING), AT(CONNECT_DONE), .own = STATE(Closing), TO(WAITING, Keep, NONE)},
+	{BACK, IN(RESUMING), AT(CONNECT_DONE), TO(CONNECTED, Keep, NONE)},
 
 	/* The toolstack closes the device, with the frontend's consent while that uses the ring: it
 	 * forces one that refuses by removing its directory. In WAITING a 5 is our own. */
@@ -83,6 +104,7 @@ static const struct row table[] = {
 	/* Backend: begin; or finish the close that a predecessor or the toolstack began. */
 	{BACK, IN(NEW), AT(START), .online = OFFLINE, TO(CLOSED, Closed, NONE)},
 	{BACK, IN(NEW), AT(START), .own = STATE(Closing), TO(CLOSED, Closed, NONE)},
+
 	{BACK, IN(NEW), AT(START), TO(OFFERED, InitWait, OFFER)},
 
 	/* Backend: connect. */
@@ -189,6 +211,8 @@ const char *rwy_xenbus_phase_name(enum rwy_xenbus_phase phase)
 {
 	static const char *const names[RWY_NR_PHASES] = {
 		[RWY_PHASE_NEW] = "new",
+		[RWY_PHASE_FOUND] = "found",
+		[RWY_PHASE_RESUMING] = "resuming",
 		[RWY_PHASE_OFFERED] = "offered",
 		[RWY_PHASE_READY] = "ready",
 		[RWY_PHASE_CONNECTING] = "connecting",

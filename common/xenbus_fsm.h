@@ -25,6 +25,8 @@ enum rwy_xenbus_side {
  *            own state  backend                                frontend
  *            back/front
  * NEW        0, 1 / 1   seen, nothing offered yet              waits for InitWait
+ * FOUND      4, 5 / -   a predecessor's ring is in use         (not used)
+ * RESUMING   4, 5 / -   CONNECT to it under way                (not used)
  * OFFERED    2 / 3      features written, not ready to serve   ring published, waits for Connected
  * READY      2 / -      target open, hotplug-status connected  (not used)
  * CONNECTING 2 / 3      CONNECT under way                      CONNECT under way
@@ -37,6 +39,8 @@ enum rwy_xenbus_side {
  */
 enum rwy_xenbus_phase {
 	RWY_PHASE_NEW,
+	RWY_PHASE_FOUND,
+	RWY_PHASE_RESUMING,
 	RWY_PHASE_OFFERED,
 	RWY_PHASE_READY,
 	RWY_PHASE_CONNECTING,
@@ -105,7 +109,13 @@ struct rwy_xenbus_step {
 /*
  * The table. Total: any phase, event and peer value yields a step. What a backend does, by example:
  *   START                    -> OFFER, write 2, OFFERED (peer may be anything)
- *   START, online=0 or own 5 -> write 6, CLOSED: finish what the toolstack or a predecessor began
+ *   START, online=0 or own 5 -> write 6, CLOSED: finish what the toolstack or a predecessor began,
+ *                               but for:
+ *   START, own 4 or 5, peer 3 to 5 -> FOUND without a word, whatever is to become of it
+ *   READY in FOUND           -> RESUMING, CONNECT to the ring that a predecessor served;
+ *                               CONNECT_DONE: CONNECTED, or WAITING with own 5, without a word,
+ *                               and the caller feeds PEER. Until then PEER 1, 6 or gone, FAILED and CLOSE write 5,
+ *                               DISCONNECT; OWN 6: DISCONNECT
  *   READY                    -> READY, or CONNECT when the peer is Initialised or Connected
  *   PEER 3 or 4              -> CONNECT from READY
  *   CONNECT_DONE             -> write 4

@@ -79,7 +79,7 @@ static int say(uint32_t number, int fd)
 {
 	struct message msg = {.header = {.type = CTL_ATTACH}, .number = number};
 
-	return channel_send(channel, &msg, sizeof(msg), fd);
+	return channel_send(channel, &msg, sizeof(msg), &fd, fd < 0 ? 0 : 1);
 }
 
 /* A file that only its message and its size tell from others. */
@@ -232,6 +232,41 @@ START_TEST(end_of_a_data_process_that_read_nothing_leaves_no_file)
 }
 END_TEST
 
+/* At once, and queued: two files arrive as two, in their order. */
+START_TEST(two_files_go_with_one_message)
+{
+	const int fds[] = {file_of(10), file_of(20)};
+	union {
+		char space[CMSG_SPACE(sizeof(fds))];
+		struct cmsghdr align;
+	} control;
+	struct message msg = {.header = {.type = CTL_ATTACH}};
+	int got[2], before = descriptors_open();
+
+	for (int i = 0; i < MANY; i++)
+		ck_assert_int_eq(channel_send(channel, &msg, sizeof(msg), fds, 2), 0);
+	for (int i = 0; i < MANY; i++) {
+		struct iovec iov = {.iov_base = &msg, .iov_len = sizeof(msg)};
+		struct msghdr mh = {.msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = &control,
+				    .msg_controllen = sizeof(control)};
+
+		rounds(1);
+		ck_assert_int_eq(recvmsg(data, &mh, MSG_CMSG_CLOEXEC), sizeof(msg));
+		ck_assert_uint_eq(CMSG_FIRSTHDR(&mh)->cmsg_len, CMSG_LEN(sizeof(got)));
+		memcpy(got, CMSG_DATA(CMSG_FIRSTHDR(&mh)), sizeof(got));
+		for (int k = 0; k < 2; k++) {
+			ck_assert_int_eq(lseek(got[k], 0, SEEK_END), k ? 21 : 11);
+			close(got[k]);
+		}
+	}
+	ck_assert_int_eq(descriptors_open(), before);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
 static void end_wait(void *ctx)
 {
 	*(bool *)ctx = true;
@@ -319,9 +354,11 @@ END_TEST
 START_TEST(what_breaks_the_contract_is_refused)
 {
 	static const char msg[CHANNEL_MESSAGE_BYTES + 1];
+	const int fds[CHANNEL_MAX_FDS + 1] = {0};
 	struct channel *none;
 
-	ck_assert_int_eq(channel_send(channel, msg, sizeof(msg), -1), -EINVAL);
+	ck_assert_int_eq(channel_send(channel, msg, sizeof(msg), NULL, 0), -EINVAL);
+	ck_assert_int_eq(channel_send(channel, msg, 8, fds, CHANNEL_MAX_FDS + 1), -EINVAL);
 	ck_assert_int_eq(channel_create(&none, loop, 9999, &events, NULL), -EBADF);
 	channel_destroy(NULL);
 }
@@ -338,6 +375,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, message_of_a_wrong_length_loses_the_channel, 0, 2);
 	tcase_add_test(tc, end_of_the_data_process_is_told_once);
 	tcase_add_test(tc, end_of_a_data_process_that_read_nothing_leaves_no_file);
+	tcase_add_test(tc, two_files_go_with_one_message);
 	tcase_add_test(tc, channel_rests_when_all_is_sent);
 	tcase_add_test(tc, channel_closed_at_a_message_hears_no_more);
 	tcase_add_test(tc, flood_of_messages_is_taken_in_bounded_rounds);

@@ -318,7 +318,7 @@ START_TEST(blkback_refuses_a_ring_with_impossible_indexes)
 	sring->req_prod = 1000;
 	struct ctl_attach msg = attach_message(&g, CTL_ENGINE_NULL);
 
-	ck_assert_int_eq(blkback_attach(lane, &msg, -1, &owner, NULL, &dev, reason), -EPROTO);
+	ck_assert_int_eq(try_attach(&msg, -1, &dev, reason), -EPROTO);
 	ck_assert_str_ne(reason, "");
 	ck_assert_int_eq(world.mapped, 0);
 }
@@ -372,7 +372,7 @@ START_TEST(blkback_attach_leaves_nothing_behind_when_it_fails)
 			break;
 		}
 		reason[0] = '\0';
-		ck_assert_int_lt(blkback_attach(lane, &msg, fd, &owner, NULL, &dev, reason), 0);
+		ck_assert_int_lt(try_attach(&msg, fd, &dev, reason), 0);
 		ck_assert_str_ne(reason, "");
 		ck_assert_int_eq(strstr(reason, "domain id") != NULL, wrong == 8);
 		ck_assert_int_eq(world.mapped, 0);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include "tests/check_main.h"
 #include "tests/data_world.h"
+#include "tests/descriptors.h"
 #include "backend/data/ctl.h"
 
 #define DATA 100u
@@ -29,9 +30,10 @@ static void setup(void)
 
 	rwy_log_init("check", RWY_LOG_ERROR);
 	world_open();
-	ck_assert_int_eq(
-		lane_create(&lane, &(struct lane_params){.nr_bufs = 64, .now_ns = world_now_ns}),
-		0);
+	ck_assert_int_eq(lane_create(&lane, &(struct lane_params){.nr_bufs = 64,
+								  .now_ns = world_now_ns,
+								  .fence_fd = -1}),
+			 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	control = pair[0];
 	ck_assert_int_eq(ctl_init(&ctl, lane, pair[1]), 0);
@@ -96,31 +98,48 @@ static void hear_hello(void)
 	ck_assert_uint_eq(answer.hello.pid, (uint32_t)getpid());
 }
 
-static void say(const void *msg, size_t bytes, int fd)
+#define MANY_FILES 4u /* more than any message has */
+
+static void say_with(const void *msg, size_t bytes, const int *files, uint32_t nr_files)
 {
+	const size_t file_bytes = nr_files * sizeof(*files);
 	union {
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(MANY_FILES * sizeof(int))];
 		struct cmsghdr align;
 	} space = {0};
 	struct iovec iov = {.iov_base = (void *)msg, .iov_len = bytes};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (fd >= 0) {
+	if (nr_files > 0) {
 		mh.msg_control = &space;
-		mh.msg_controllen = sizeof(space);
+		mh.msg_controllen = CMSG_SPACE(file_bytes);
 		*CMSG_FIRSTHDR(&mh) = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
 						       .cmsg_type = SCM_RIGHTS,
-						       .cmsg_len = CMSG_LEN(sizeof(int))};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), &fd, sizeof(fd));
+						       .cmsg_len = CMSG_LEN(file_bytes)};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), files, file_bytes);
 	}
 	ck_assert_int_eq(sendmsg(control, &mh, 0), (ssize_t)bytes);
+}
+
+static void say(const void *msg, size_t bytes)
+{
+	say_with(msg, bytes, NULL, 0);
+}
+
+/* With a new journal, and a target if there is one. */
+static void say_attach(const struct ctl_attach *msg, int target)
+{
+	const int files[] = {world_journal(1, RWY_BLK_ABI_NATIVE), target};
+
+	say_with(msg, sizeof(*msg), files, target >= 0 ? 2 : 1);
+	close(files[0]);
 }
 
 static void say_device(enum ctl_type type, uint32_t id)
 {
 	struct ctl_device msg = {.header = {.type = type, .device_id = id}};
 
-	say(&msg, sizeof(msg), -1);
+	say(&msg, sizeof(msg));
 }
 
 static struct ctl_attach attach_message(uint32_t id, enum ctl_engine engine)
@@ -143,7 +162,7 @@ static void attach(uint32_t id)
 	struct ctl_attach msg = attach_message(id, CTL_ENGINE_NULL);
 	union answer answer;
 
-	say(&msg, sizeof(msg), -1);
+	say_attach(&msg, -1);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_uint_eq(answer.header.device_id, id);
 	ck_assert_int_eq(answer.result.err, 0);
@@ -187,21 +206,23 @@ START_TEST(ctl_leads_a_device_through_its_life)
 }
 END_TEST
 
-START_TEST(ctl_takes_the_target_and_closes_its_fd)
+START_TEST(ctl_takes_the_files_and_closes_their_fds)
 {
 	struct ctl_attach msg = attach_message(1, CTL_ENGINE_FILE);
 	union answer answer;
 	int target = memfd_create("target", 0);
-	int next = dup(target);
+	int next[2] = {dup(target), dup(target)};
 
-	close(next);
+	close(next[0]);
+	close(next[1]);
 	hear_hello();
 	ck_assert_int_eq(ftruncate(target, 1000 * 512), 0);
-	say(&msg, sizeof(msg), target);
+	say_attach(&msg, target);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_int_eq(answer.result.err, 0);
-	/* Only the file table of the io_uring holds it now. */
-	ck_assert_int_eq(fcntl(next, F_GETFD), -1);
+	/* Only the file table of the io_uring holds it now, and only a mapping the journal. */
+	ck_assert_int_eq(fcntl(next[0], F_GETFD), -1);
+	ck_assert_int_eq(fcntl(next[1], F_GETFD), -1);
 	close(target);
 	read_a_page();
 	rounds(5);
@@ -218,7 +239,7 @@ START_TEST(ctl_says_why_an_attach_failed)
 
 	hear_hello();
 	msg.ring_gref[0] = WORLD_PAGES;
-	say(&msg, sizeof(msg), -1);
+	say_attach(&msg, -1);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_int_eq(answer.result.err, -EINVAL);
 	ck_assert_ptr_nonnull(strstr(answer.result.reason, "ring-ref"));
@@ -227,9 +248,35 @@ START_TEST(ctl_says_why_an_attach_failed)
 	/* The number is taken, although the guest has another port and ring for it. */
 	msg.ring_gref[0] = 1;
 	msg.evtchn = 2;
-	say(&msg, sizeof(msg), -1);
+	say_attach(&msg, -1);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_int_lt(answer.result.err, 0);
+}
+END_TEST
+
+/* None, nonsense, or more than anybody asked for: nothing is kept. */
+START_TEST(ctl_attaches_nothing_without_a_journal)
+{
+	struct ctl_attach msg = attach_message(1, CTL_ENGINE_NULL);
+	int before = descriptors_open();
+	union answer answer;
+
+	hear_hello();
+	for (uint32_t nr = 0; nr <= MANY_FILES; nr++) {
+		int files[MANY_FILES] = {0};
+
+		for (uint32_t i = 0; i < nr; i++)
+			files[i] = memfd_create("file", 0);
+		say_with(&msg, sizeof(msg), files, nr);
+		for (uint32_t i = 0; i < nr; i++)
+			close(files[i]);
+		ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
+		ck_assert_int_eq(answer.result.err, -EINVAL);
+		ck_assert_ptr_nonnull(strstr(answer.result.reason, nr < 2 ? "journal" : "file"));
+		ck_assert_int_eq(descriptors_open(), before);
+	}
+	ck_assert_uint_eq(ctl.nr_devices, 0);
+	attach(1);
 }
 END_TEST
 
@@ -260,8 +307,8 @@ START_TEST(ctl_drops_messages_that_make_no_sense)
 	union answer answer;
 
 	hear_hello();
-	say("x", 1, -1);
-	say(&msg, sizeof(msg) - 1, -1);
+	say("x", 1);
+	say(&msg, sizeof(msg) - 1);
 	say_device(CTL_ATTACH, 1);
 	say_device((enum ctl_type)4711, 1);
 	say_device(CTL_HELLO, 1);
@@ -389,7 +436,7 @@ START_TEST(ctl_takes_no_more_devices_than_it_has_room_for)
 	msg.header.device_id = 2;
 	msg.ring_gref[0] = 1;
 	msg.evtchn = 2;
-	say(&msg, sizeof(msg), -1);
+	say_attach(&msg, -1);
 	ck_assert_uint_eq(await(&answer), CTL_ATTACHED);
 	ck_assert_int_lt(answer.result.err, 0);
 	ck_assert_ptr_nonnull(strstr(answer.result.reason, "too many devices"));
@@ -448,8 +495,9 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, ctl_leads_a_device_through_its_life);
-	tcase_add_test(tc, ctl_takes_the_target_and_closes_its_fd);
+	tcase_add_test(tc, ctl_takes_the_files_and_closes_their_fds);
 	tcase_add_test(tc, ctl_says_why_an_attach_failed);
+	tcase_add_test(tc, ctl_attaches_nothing_without_a_journal);
 	tcase_add_test(tc, ctl_reports_a_broken_ring_once);
 	tcase_add_test(tc, ctl_drops_messages_that_make_no_sense);
 	tcase_add_test(tc, ctl_waits_for_a_control_that_reads_nothing);

@@ -3,7 +3,9 @@
  * A lane whose surroundings fail: Xen's devices, the kernel's limits, ports without end. It either
  * goes on, or ends with an error and leaves nothing behind. On the fake Xen of data_world.h.
  */
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <xentoollog.h>
 #include "tests/data_device.h"
 #include "tests/descriptors.h"
@@ -47,7 +49,7 @@ static void must_not_create(uint32_t nr_bufs, int err, const char *reason)
 
 	capture_log();
 	int before = descriptors_open();
-	int got = lane_create(&made, &(struct lane_params){nr_bufs, world_now_ns});
+	int got = lane_create(&made, &(struct lane_params){nr_bufs, world_now_ns, -1});
 	int after = descriptors_open();
 	const char *log = captured_log();
 
@@ -85,7 +87,7 @@ START_TEST(lane_needs_an_io_uring)
 
 	capture_log();
 	rlim_t before = descriptors_leave(0);
-	int got = lane_create(&made, &(struct lane_params){64, world_now_ns});
+	int got = lane_create(&made, &(struct lane_params){64, world_now_ns, -1});
 
 	descriptors_give_back(before);
 	ck_assert_ptr_nonnull(strstr(captured_log(), "io_uring"));
@@ -173,7 +175,7 @@ START_TEST(lane_refuses_a_port_that_no_domain_has)
 	world.next_port = 1u << 17;
 	struct ctl_attach msg = attach_message(&g, CTL_ENGINE_NULL);
 
-	ck_assert_int_eq(blkback_attach(lane, &msg, -1, &owner, NULL, &dev, reason), -ERANGE);
+	ck_assert_int_eq(try_attach(&msg, -1, &dev, reason), -ERANGE);
 	ck_assert_ptr_nonnull(strstr(reason, "event-channel"));
 	ck_assert_uint_eq(world.next_port, 0); /* it was unbound again */
 	ck_assert_int_eq(world.mapped, 0);
@@ -259,6 +261,74 @@ START_TEST(lane_ends_when_the_event_device_is_gone)
 }
 END_TEST
 
+/* A lane in a process of its own, which lives until it is killed. */
+static pid_t fork_lane(int evtchn_fd, int fence_fd)
+{
+	const struct lane_params params = {64, world_now_ns, fence_fd};
+	struct lane *made;
+	int ready[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(world.fd[0]);
+		world.fd[0] = evtchn_fd;
+		if (lane_create(&made, &params))
+			_exit(1);
+		close(fence_fd);
+		for (int i = 0; i < 3; i++)
+			lane_round(made, false);
+		if (write(ready[1], "r", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* The event channels are closed when the process is gone; the fence when its io_uring is, too. */
+START_TEST(lane_lets_go_of_all_when_it_is_killed)
+{
+	int evtchn[2], fence[2];
+	char byte;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(pipe2(evtchn, O_NONBLOCK), 0);
+		ck_assert_int_eq(pipe2(fence, O_NONBLOCK), 0);
+		pid_t pid = fork_lane(evtchn[0], fence[1]);
+
+		close(evtchn[0]);
+		close(fence[1]);
+		ck_assert_int_eq(read(fence[0], &byte, 1), -1);
+		ck_assert_int_eq(errno, EAGAIN);
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		ck_assert_int_eq(write(evtchn[1], "e", 1), -1);
+		ck_assert_int_eq(errno, EPIPE);
+		ck_assert_int_eq(poll(&(struct pollfd){.fd = fence[0]}, 1, -1), 1);
+		ck_assert_int_eq(read(fence[0], &byte, 1), 0);
+		close(evtchn[1]);
+		close(fence[0]);
+	}
+}
+END_TEST
+
+START_TEST(lane_needs_a_fence_that_it_can_hold)
+{
+	struct lane *made;
+
+	capture_log();
+	ck_assert_int_eq(lane_create(&made, &(struct lane_params){64, world_now_ns, 9999}), -EBADF);
+	ck_assert_ptr_nonnull(strstr(captured_log(), "cannot hold the fence"));
+	ck_assert_int_eq(world.nr_handles, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("data_lane_faults");
@@ -271,6 +341,8 @@ static Suite *suite(void)
 		tcase_add_test(tc, lane_needs_room_for_its_buffers);
 	tcase_add_test(tc, lane_needs_an_io_uring);
 	tcase_add_test(tc, lane_needs_an_event_fd_that_can_be_watched);
+	tcase_add_test(tc, lane_needs_a_fence_that_it_can_hold);
+	tcase_add_test(tc, lane_lets_go_of_all_when_it_is_killed);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("life");

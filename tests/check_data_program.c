@@ -43,22 +43,27 @@ static void take_text(int fd, char *text, size_t size)
 	close(fd);
 }
 
-/* Run it with one argument or none, and ctl_fd as its control socket; its exit status. */
-static int run(const char *arg, int ctl_fd)
+static void hand_over(int fd, int as)
+{
+	if (fd < 0)
+		close(as);
+	else
+		dup2(fd, as);
+}
+
+/* Run it with one argument or none, its control socket and its fence; its exit status. */
+static int run_with(const char *arg, int ctl_fd, int fence_fd)
 {
 	int to_out = memfd_create("out", MFD_CLOEXEC), to_err = memfd_create("err", MFD_CLOEXEC);
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		if (ctl_fd == NO_FD)
-			close(CTL_FD);
-		else if (ctl_fd == CTL_FD)
-			fcntl(ctl_fd, F_SETFD, 0);
-		else
-			dup2(ctl_fd, CTL_FD);
 		dup2(to_out, STDOUT_FILENO);
 		dup2(to_err, STDERR_FILENO);
+		ctl_fd = fcntl(ctl_fd, F_DUPFD_CLOEXEC, 100);
+		hand_over(fence_fd, CTL_FENCE_FD);
+		hand_over(ctl_fd, CTL_FD);
 		execl(program, "ringwayd-data", arg, (char *)NULL);
 		_exit(127);
 	}
@@ -67,6 +72,18 @@ static int run(const char *arg, int ctl_fd)
 	take_text(to_out, out, sizeof(out));
 	take_text(to_err, err, sizeof(err));
 	return WEXITSTATUS(status);
+}
+
+static int run(const char *arg, int ctl_fd)
+{
+	int fence[2];
+
+	ck_assert_int_eq(pipe2(fence, O_CLOEXEC), 0);
+	int status = run_with(arg, ctl_fd, fence[1]);
+
+	close(fence[0]);
+	close(fence[1]);
+	return status;
 }
 
 START_TEST(help_and_version_are_answers)
@@ -110,6 +127,21 @@ START_TEST(control_socket_is_the_only_way_in)
 }
 END_TEST
 
+START_TEST(fence_has_to_be_one)
+{
+	int pair[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(run_with(NULL, pair[1], NO_FD), EXIT_USAGE);
+	ck_assert_ptr_nonnull(strstr(err, "fd 4 is no fence"));
+	ck_assert_int_eq(run_with(NULL, pair[1], null), EXIT_USAGE);
+	ck_assert_ptr_nonnull(strstr(err, "fd 4 is no fence"));
+	close(pair[0]);
+	close(pair[1]);
+	close(null);
+}
+END_TEST
+
 START_TEST(without_xen_it_fails_before_it_says_hello)
 {
 	struct ctl_hello hello;
@@ -135,6 +167,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, help_and_version_are_answers);
 	tcase_add_test(tc, unknown_arguments_are_usage_errors);
 	tcase_add_test(tc, control_socket_is_the_only_way_in);
+	tcase_add_test(tc, fence_has_to_be_one);
 	tcase_add_test(tc, without_xen_it_fails_before_it_says_hello);
 	suite_add_tcase(s, tc);
 	return s;

@@ -21,12 +21,58 @@
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/sys/gntdev.h>
+#include "backend/data/journal.h"
 #include "backend/data/sandbox.h"
 #include "common/log.h"
 #include "tests/check_main.h"
 
-#define GRANT_FD  100
-#define EVTCHN_FD 101
+#define GRANT_FD   100
+#define EVTCHN_FD  101
+#define JOURNAL_FD 102 /* a file */
+#define NR_ENTRIES 512u
+
+/* Before the sandbox, which opens nothing: of a ring that was full, each request taken before those
+ * in the entries before it. */
+static int make_journal(void)
+{
+	int fd = memfd_create("journal", MFD_CLOEXEC);
+	struct journal_header h = {.magic = JOURNAL_MAGIC,
+				   .version = JOURNAL_VERSION,
+				   .nr_entries = NR_ENTRIES,
+				   .entry_bytes = JOURNAL_ENTRY_BYTES,
+				   .state = JOURNAL_LIVE,
+				   .req_cons = NR_ENTRIES};
+	struct journal_entry entry = {.word = (uint64_t)JOURNAL_TAKEN << 32};
+
+	if (fd < 0 || write(fd, &h, sizeof(h)) != sizeof(h))
+		return -1;
+	for (uint32_t i = 0; i < NR_ENTRIES; i++) {
+		entry.req_index = NR_ENTRIES - 1 - i;
+		if (write(fd, &entry, sizeof(entry)) != sizeof(entry))
+			return -1;
+	}
+	return dup2(fd, JOURNAL_FD) < 0;
+}
+
+/* Whatever the library does for it: it may not ask the kernel for more than the filter lets it. */
+static int go_on_with_full_ring(void)
+{
+	static char ring_pages[16 * 4096] __attribute__((aligned(4096)));
+	struct journal_backlog backlog;
+	struct rwy_ring_back ring;
+	struct journal journal;
+	const char *what;
+
+	if (journal_open(&journal, JOURNAL_FD, NR_ENTRIES, &what) ||
+	    journal_attach(&journal, &ring, ring_pages, 16, 112, &backlog, &what) ||
+	    backlog.nr != NR_ENTRIES)
+		return 1;
+	for (uint32_t n = 0; n < NR_ENTRIES; n++)
+		if (backlog.entry[n] != NR_ENTRIES - 1 - n)
+			return 1;
+	journal_close(&journal);
+	return 0;
+}
 
 /* Run act in a sandboxed child; its wait status. */
 static int sandboxed(int (*act)(void))
@@ -36,7 +82,7 @@ static int sandboxed(int (*act)(void))
 	if (pid == 0) {
 		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 		rwy_log_init("check", RWY_LOG_ERROR);
-		if (sandbox_enter(GRANT_FD, EVTCHN_FD))
+		if (make_journal() || sandbox_enter(GRANT_FD, EVTCHN_FD))
 			_exit(99);
 		_exit(act());
 	}
@@ -77,6 +123,8 @@ static int do_what_is_needed(void)
 			return 1;
 	for (int i = 0; i < 64; i++)
 		free(heap[i]);
+	if (go_on_with_full_ring())
+		return 4;
 	/* Let through to the kernel, which knows no such fd. */
 	if (ioctl(GRANT_FD, IOCTL_GNTDEV_GRANT_COPY, NULL) == 0 || errno != EBADF)
 		return 2;
@@ -298,7 +346,7 @@ static int enter_as_an_ordinary_user(void)
 {
 	if (setresgid(ORDINARY, ORDINARY, ORDINARY) || setresuid(ORDINARY, ORDINARY, ORDINARY))
 		return 1;
-	if (sandbox_enter(GRANT_FD, EVTCHN_FD))
+	if (make_journal() || sandbox_enter(GRANT_FD, EVTCHN_FD))
 		return 2;
 	return do_what_is_needed();
 }

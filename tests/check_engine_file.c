@@ -22,6 +22,7 @@ static struct uring uring;
 static struct engine *engine;
 static int fd;
 static char path[256];
+static int32_t lost; /* what a journal would keep */
 
 static void open_engine(int flags)
 {
@@ -37,9 +38,10 @@ static void open_engine(int flags)
 	unlink(path);
 	ck_assert_int_eq(uring_init(&uring, NR_SLOTS), 0);
 	if (fd >= 0)
-		ck_assert_int_eq(
-			engine_file.open(&uring.host, &(struct engine_params){.fd = fd}, &engine),
-			0);
+		ck_assert_int_eq(engine_file.open(&uring.host,
+						  &(struct engine_params){.fd = fd, .lost = &lost},
+						  &engine),
+				 0);
 }
 
 static void close_engine(void)
@@ -284,7 +286,7 @@ static struct engine *open_with(const struct engine_params *params)
 
 static struct engine *open_on_fake(void)
 {
-	return open_with(&(struct engine_params){.fd = 0});
+	return open_with(&(struct engine_params){.fd = 0, .lost = &lost});
 }
 
 static int flush_with(struct engine *e, int32_t res)
@@ -348,6 +350,21 @@ START_TEST(engine_file_gives_up_on_endless_eagain)
 }
 END_TEST
 
+START_TEST(engine_file_leaves_what_it_lost_to_its_successor)
+{
+	struct engine *e = open_on_fake();
+
+	ck_assert_int_eq(flush_with(e, -ENOSPC), -ENOSPC);
+	ck_assert_int_eq(lost, -ENOSPC); /* at once, not when it is closed */
+	struct engine *next = open_on_fake();
+
+	ck_assert_int_eq(flush_with(next, 0), -ENOSPC);
+	ck_assert_int_eq(flush_with(next, -EIO), -ENOSPC);
+	next->ops->close(next);
+	e->ops->close(e);
+}
+END_TEST
+
 /* What the kernel could not write is gone, though its next fsync says otherwise. */
 START_TEST(engine_file_fails_all_flushes_after_one_of_the_page_cache)
 {
@@ -363,7 +380,8 @@ END_TEST
 
 START_TEST(engine_file_flushes_again_after_one_failed_without_page_cache)
 {
-	struct engine *e = open_with(&(struct engine_params){.fd = 0, .direct = true});
+	struct engine *e =
+		open_with(&(struct engine_params){.fd = 0, .direct = true, .lost = &lost});
 
 	ck_assert_int_eq(flush_with(e, -EIO), -EIO);
 	ck_assert_int_eq(flush_with(e, 0), 0);
@@ -411,7 +429,7 @@ END_TEST
 START_TEST(engine_file_takes_no_more_files_than_the_table_has)
 {
 	struct engine *e[NR_SLOTS] = {NULL};
-	const struct engine_params params = {.fd = fd};
+	const struct engine_params params = {.fd = fd, .lost = &lost};
 
 	/* The fixture has one open already. */
 	for (uint32_t i = 0; i < NR_SLOTS - 1; i++)
@@ -472,6 +490,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, engine_file_continues_short_transfers);
 	tcase_add_test(tc, engine_file_gives_up_on_endless_eagain);
 	tcase_add_test(tc, engine_file_fails_all_flushes_after_one_of_the_page_cache);
+	tcase_add_test(tc, engine_file_leaves_what_it_lost_to_its_successor);
 	tcase_add_test(tc, engine_file_flushes_again_after_one_failed_without_page_cache);
 	tcase_add_test(tc, engine_file_fails_a_write_that_moves_nothing);
 	tcase_add_test(tc, engine_file_waits_for_room_in_the_ring);

@@ -130,6 +130,10 @@ START_TEST(connect_needs_a_ready_phase_and_a_published_ring)
 			assert_point(&p, p.in.peer == XenbusStateConnected);
 			continue;
 		}
+		if (p.phase == RWY_PHASE_FOUND) {
+			assert_point(&p, p.in.event == RWY_EVENT_READY);
+			continue;
+		}
 		assert_point(&p, p.phase == RWY_PHASE_READY || (p.phase == RWY_PHASE_OFFERED &&
 								p.in.event == RWY_EVENT_READY));
 		assert_point(&p, p.in.peer == XenbusStateInitialised ||
@@ -157,6 +161,58 @@ START_TEST(ready_device_with_published_ring_connects)
 }
 END_TEST
 
+/* Begins with what a predecessor has connected, and says nothing about it. */
+static bool is_inheritance(const struct point *p)
+{
+	return p->side == BACK && p->phase == RWY_PHASE_NEW && p->in.event == RWY_EVENT_START &&
+	       (p->in.own == XenbusStateConnected || p->in.own == XenbusStateClosing) &&
+	       p->in.peer >= XenbusStateInitialised && p->in.peer <= XenbusStateClosing;
+}
+
+static bool is_of_a_predecessor(enum rwy_xenbus_phase phase)
+{
+	return phase == RWY_PHASE_FOUND || phase == RWY_PHASE_RESUMING;
+}
+
+/* Whatever the toolstack wants and the frontend says of closing: first the ring is gone on with. */
+START_TEST(ring_of_a_predecessor_is_gone_on_with_without_a_word)
+{
+	struct point p;
+
+	for_each_point(p)
+	{
+		bool there = is_inheritance(&p);
+
+		if (p.phase == RWY_PHASE_NEW)
+			assert_point(&p, there == (p.step.phase == RWY_PHASE_FOUND));
+		if (there || (p.side == BACK && is_of_a_predecessor(p.step.phase)))
+			assert_point(&p, p.step.write == XenbusStateUnknown);
+		if (p.side == BACK && p.step.phase == RWY_PHASE_RESUMING &&
+		    p.phase != RWY_PHASE_RESUMING)
+			assert_point(&p, p.phase == RWY_PHASE_FOUND &&
+						 p.step.action == RWY_ACTION_CONNECT);
+	}
+}
+END_TEST
+
+/* Its frontend has left: there is nothing to go on with, and it waits for our 2 or 6. */
+START_TEST(ring_of_a_predecessor_that_was_left_is_closed)
+{
+	struct point p;
+
+	for_each_point(p)
+	{
+		bool left = p.in.peer == XenbusStateUnknown ||
+			    p.in.peer == XenbusStateInitialising || p.in.peer == XenbusStateClosed;
+
+		if (p.side == BACK && is_of_a_predecessor(p.phase) && left &&
+		    (p.in.event == RWY_EVENT_PEER || p.in.event == RWY_EVENT_READY))
+			assert_point(&p, p.step.phase == RWY_PHASE_CLOSING &&
+						 p.step.action == RWY_ACTION_DISCONNECT);
+	}
+}
+END_TEST
+
 START_TEST(action_is_the_one_that_the_new_phase_means)
 {
 	struct point p;
@@ -168,7 +224,8 @@ START_TEST(action_is_the_one_that_the_new_phase_means)
 		assert_point(&p, (p.step.action == RWY_ACTION_OFFER) ==
 					 (moved && p.step.phase == RWY_PHASE_OFFERED));
 		assert_point(&p, (p.step.action == RWY_ACTION_CONNECT) ==
-					 (moved && p.step.phase == RWY_PHASE_CONNECTING));
+					 (moved && (p.step.phase == RWY_PHASE_CONNECTING ||
+						    p.step.phase == RWY_PHASE_RESUMING)));
 		assert_point(
 			&p, (p.step.action == RWY_ACTION_DISCONNECT) ==
 				    (!is_disconnecting(p.phase) && is_disconnecting(p.step.phase)));
@@ -187,7 +244,7 @@ START_TEST(write_is_the_state_of_the_new_phase)
 }
 END_TEST
 
-/* CLOSING, WAITING: unless the node says it already, because the toolstack or WAITING wrote it. */
+/* Unless the node says it already: a predecessor's 4, or a 5 that the toolstack or WAITING wrote. */
 START_TEST(phase_with_a_state_of_its_own_is_entered_with_a_write)
 {
 	struct point p;
@@ -196,9 +253,11 @@ START_TEST(phase_with_a_state_of_its_own_is_entered_with_a_write)
 	{
 		if (p.step.phase == p.phase)
 			continue;
-		if (p.step.phase == RWY_PHASE_OFFERED || p.step.phase == RWY_PHASE_CONNECTED ||
-		    p.step.phase == RWY_PHASE_CLOSED)
+		if (p.step.phase == RWY_PHASE_OFFERED || p.step.phase == RWY_PHASE_CLOSED)
 			assert_point(&p, p.step.write != XenbusStateUnknown);
+		if (p.step.phase == RWY_PHASE_CONNECTED)
+			assert_point(&p, (p.step.write != XenbusStateUnknown) ==
+						 (p.phase != RWY_PHASE_RESUMING));
 		if ((p.step.phase == RWY_PHASE_CLOSING || p.step.phase == RWY_PHASE_WAITING) &&
 		    p.phase != RWY_PHASE_WAITING)
 			assert_point(&p, p.step.write != XenbusStateUnknown ||
@@ -242,7 +301,7 @@ START_TEST(outcome_nobody_waits_for_is_ignored)
 	for_each_point(p)
 	{
 		if (p.in.event == RWY_EVENT_CONNECT_DONE && p.phase != RWY_PHASE_CONNECTING &&
-		    p.in.online)
+		    p.phase != RWY_PHASE_RESUMING && p.in.online)
 			assert_point(&p, is_noop(&p));
 		if (p.in.event == RWY_EVENT_DISCONNECTED && !is_disconnecting(p.phase))
 			assert_point(&p, is_noop(&p));
@@ -333,7 +392,7 @@ START_TEST(backend_offers_nothing_while_offline)
 	for_each_point(p) if (p.side == BACK && !p.in.online)
 	{
 		assert_point(&p, p.step.action != RWY_ACTION_OFFER);
-		assert_point(&p, p.step.action != RWY_ACTION_CONNECT);
+		assert_point(&p, p.step.action != RWY_ACTION_CONNECT || p.phase == RWY_PHASE_FOUND);
 		assert_point(&p, p.step.write == XenbusStateUnknown ||
 					 p.step.write >= XenbusStateClosing);
 	}
@@ -367,6 +426,8 @@ static Suite *xenbus_fsm_suite(void)
 	tcase_add_test(tc, garbage_state_counts_as_unknown);
 	tcase_add_test(tc, connect_needs_a_ready_phase_and_a_published_ring);
 	tcase_add_test(tc, ready_device_with_published_ring_connects);
+	tcase_add_test(tc, ring_of_a_predecessor_is_gone_on_with_without_a_word);
+	tcase_add_test(tc, ring_of_a_predecessor_that_was_left_is_closed);
 	tcase_add_test(tc, action_is_the_one_that_the_new_phase_means);
 	tcase_add_test(tc, write_is_the_state_of_the_new_phase);
 	tcase_add_test(tc, phase_with_a_state_of_its_own_is_entered_with_a_write);

@@ -82,7 +82,7 @@ static struct world advance(enum rwy_xenbus_side side, struct world w,
 	w.node = p.step.write != XenbusStateUnknown ? p.step.write : in->own;
 	w.phase = p.step.phase;
 	assert_point(&p, w.disconnecting == is_disconnecting(w.phase));
-	if (w.phase == RWY_PHASE_CONNECTING)
+	if (w.phase == RWY_PHASE_CONNECTING || w.phase == RWY_PHASE_RESUMING)
 		assert_point(&p, w.connecting);
 	if (w.phase == RWY_PHASE_CONNECTED)
 		assert_point(&p, !w.connecting);
@@ -106,7 +106,8 @@ static void visit_own(struct graph *g, const struct world *w)
 {
 	visit_next(g, *w, RWY_EVENT_OWN, XenbusStateClosing);
 	visit_next(g, *w, RWY_EVENT_OWN, XenbusStateClosed);
-	if (w->phase >= RWY_PHASE_CONNECTING)
+	if (w->phase >= RWY_PHASE_CONNECTING || w->phase == RWY_PHASE_FOUND ||
+	    w->phase == RWY_PHASE_RESUMING)
 		visit_next(g, *w, RWY_EVENT_OWN, XenbusStateInitialising);
 }
 
@@ -126,7 +127,7 @@ static void visit_all_next(struct graph *g, struct world w)
 		visit_next(g, w, RWY_EVENT_DISCONNECTED, w.node);
 	if (w.connecting) { /* FAILED was the outcome of CONNECT */
 		w.connecting = false;
-		if (w.phase != RWY_PHASE_CONNECTING)
+		if (w.phase != RWY_PHASE_CONNECTING && w.phase != RWY_PHASE_RESUMING)
 			visit(g, &w);
 	}
 }
@@ -156,8 +157,11 @@ START_TEST(sequences_keep_actions_apart_and_writes_legal)
 		for (size_t i = 0; i < g.nr_found; i++)
 			phase_seen[g.found[i].phase] = true;
 		for (int phase = 0; phase < RWY_NR_PHASES; phase++) {
-			bool unused = phase == (side == BACK ? RWY_PHASE_NEW : RWY_PHASE_READY);
+			bool unused = side == BACK ? phase == RWY_PHASE_NEW
+						   : phase >= RWY_PHASE_FOUND &&
+							     phase <= RWY_PHASE_RESUMING;
 
+			unused |= side == FRONT && phase == RWY_PHASE_READY;
 			ck_assert_msg(phase_seen[phase] != unused, "side %d, phase %s", side,
 				      rwy_xenbus_phase_name((enum rwy_xenbus_phase)phase));
 		}
@@ -197,6 +201,13 @@ START_TEST(toolstack_can_close_from_everywhere)
 			struct world w = feed(BACK, g.found[i], RWY_EVENT_OWN, XenbusStateClosing,
 					      (enum xenbus_state)peer, false);
 
+			/* A ring is gone on with first, if it can be. */
+			if (w.phase == RWY_PHASE_FOUND)
+				w = feed(BACK, w, RWY_EVENT_READY, w.node, (enum xenbus_state)peer,
+					 false);
+			if (w.phase == RWY_PHASE_RESUMING)
+				w = feed(BACK, w, i % 2 ? RWY_EVENT_CONNECT_DONE : RWY_EVENT_FAILED,
+					 w.node, (enum xenbus_state)peer, false);
 			if (w.phase == RWY_PHASE_WAITING)
 				w = feed(BACK, w, RWY_EVENT_PEER, w.node, XenbusStateUnknown,
 					 false);

@@ -230,15 +230,78 @@ STORY(ring_breaks, BACK, {
 })
 
 STORY(daemon_starts_in_the_middle_of_a_removal, BACK, {
-	{E(START),        5, 4, false, SAYS(CLOSED, 6, NONE)},
+	{E(START),        5, 6, false, SAYS(CLOSED, 6, NONE)},
 	{E(REMOVED),      0, 0, false, SAYS(REMOVING, 0, DISCONNECT)},
 	{E(DISCONNECTED), 0, 0, false, SAYS(GONE, 0, FORGET)},
 })
 
 STORY(daemon_finishes_a_close_of_its_predecessor, BACK, {
-	{E(START), 5, 5, true, SAYS(CLOSED, 6, NONE)},
-	{E(PEER),  0, 5, true, SAYS(CLOSED, 0, NONE)},
+	{E(START), 5, 6, true, SAYS(CLOSED, 6, NONE)},
 	{E(PEER),  0, 1, true, SAYS(OFFERED, 2, OFFER)},
+})
+
+STORY(daemon_goes_on_with_a_ring_of_its_predecessor, BACK, {
+	{E(START),        4, 4, true,  SAYS(FOUND, 0, NONE)},
+	{E(PEER),         0, 4, true,  SAYS(FOUND, 0, NONE)},
+	{E(READY),        0, 4, true,  SAYS(RESUMING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 4, true,  SAYS(CONNECTED, 0, NONE)},
+	{E(PEER),         0, 5, true,  SAYS(WAITING, 5, NONE)},
+})
+
+/* It has seen our 4, and not said its own yet. */
+STORY(daemon_goes_on_with_a_ring_that_was_just_connected, BACK, {
+	{E(START),        4, 3, true,  SAYS(FOUND, 0, NONE)},
+	{E(READY),        0, 3, true,  SAYS(RESUMING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 3, true,  SAYS(CONNECTED, 0, NONE)},
+	{E(PEER),         0, 4, true,  SAYS(CONNECTED, 0, NONE)},
+})
+
+/* The guest has a file system on the disk: what it has in flight is answered all the same. */
+STORY(daemon_goes_on_with_a_ring_that_was_to_be_closed, BACK, {
+	{E(START),        5, 4, false, SAYS(FOUND, 0, NONE)},
+	{E(READY),        0, 4, false, SAYS(RESUMING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 4, false, SAYS(WAITING, 0, NONE)},
+	{E(PEER),         0, 6, false, SAYS(CLOSING, 0, DISCONNECT)},
+	{E(DISCONNECTED), 0, 6, false, SAYS(CLOSED, 6, NONE)},
+})
+
+STORY(guest_closes_before_its_ring_is_gone_on_with, BACK, {
+	{E(START),        4, 5, true,  SAYS(FOUND, 0, NONE)},
+	{E(READY),        0, 5, true,  SAYS(RESUMING, 0, CONNECT)},
+	{E(CONNECT_DONE), 0, 5, true,  SAYS(CONNECTED, 0, NONE)},
+	{E(PEER),         0, 5, true,  SAYS(WAITING, 5, NONE)},
+	{E(PEER),         0, 6, true,  SAYS(CLOSING, 0, DISCONNECT)},
+})
+
+STORY(daemon_cannot_go_on_with_a_ring_of_its_predecessor, BACK, {
+	{E(START),        4, 4, true,  SAYS(FOUND, 0, NONE)},
+	{E(READY),        0, 4, true,  SAYS(RESUMING, 0, CONNECT)},
+	{E(FAILED),       0, 4, true,  SAYS(CLOSING, 5, DISCONNECT)},
+	{E(DISCONNECTED), 0, 4, true,  SAYS(CLOSED, 6, NONE)},
+	{E(PEER),         0, 1, true,  SAYS(OFFERED, 2, OFFER)},
+})
+
+/* pvgrub's successor, or a kernel after kexec, begins before we are ready. */
+STORY(guest_begins_anew_before_its_ring_is_gone_on_with, BACK, {
+	{E(START),        4, 4, true,  SAYS(FOUND, 0, NONE)},
+	{E(PEER),         0, 1, true,  SAYS(CLOSING, 5, DISCONNECT)},
+	{E(DISCONNECTED), 0, 1, true,  SAYS(OFFERED, 2, OFFER)},
+	{E(READY),        0, 1, true,  SAYS(READY, 0, NONE)},
+	{E(PEER),         0, 3, true,  SAYS(CONNECTING, 0, CONNECT)},
+})
+
+STORY(guest_has_begun_anew_while_no_daemon_ran, BACK, {
+	{E(START),        4, 1, true,  SAYS(OFFERED, 2, OFFER)},
+	{E(PEER),         0, 1, true,  SAYS(OFFERED, 0, NONE)},
+	{E(READY),        0, 3, true,  SAYS(CONNECTING, 0, CONNECT)},
+})
+
+/* libxl asks, and then takes the directory away. */
+STORY(ring_of_a_predecessor_is_removed_by_the_toolstack, BACK, {
+	{E(START),        4, 4, true,  SAYS(FOUND, 0, NONE)},
+	{E(OWN),          5, 4, false, SAYS(FOUND, 0, NONE)},
+	{E(REMOVED),      0, 4, false, SAYS(REMOVING, 0, DISCONNECT)},
+	{E(DISCONNECTED), 0, 4, false, SAYS(GONE, 0, FORGET)},
 })
 
 STORY(frontend_connects_and_backend_closes, FRONT, {
@@ -337,6 +400,14 @@ static Suite *xenbus_stories_suite(void)
 	tcase_add_test(tc, ring_breaks);
 	tcase_add_test(tc, daemon_starts_in_the_middle_of_a_removal);
 	tcase_add_test(tc, daemon_finishes_a_close_of_its_predecessor);
+	tcase_add_test(tc, daemon_goes_on_with_a_ring_of_its_predecessor);
+	tcase_add_test(tc, daemon_goes_on_with_a_ring_that_was_just_connected);
+	tcase_add_test(tc, daemon_goes_on_with_a_ring_that_was_to_be_closed);
+	tcase_add_test(tc, guest_closes_before_its_ring_is_gone_on_with);
+	tcase_add_test(tc, daemon_cannot_go_on_with_a_ring_of_its_predecessor);
+	tcase_add_test(tc, guest_begins_anew_before_its_ring_is_gone_on_with);
+	tcase_add_test(tc, guest_has_begun_anew_while_no_daemon_ran);
+	tcase_add_test(tc, ring_of_a_predecessor_is_removed_by_the_toolstack);
 	tcase_add_test(tc, frontend_connects_and_backend_closes);
 	tcase_add_test(tc, frontend_closes_after_the_backend_knows);
 	tcase_add_test(tc, frontend_gives_up_on_a_silent_backend);

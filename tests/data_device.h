@@ -40,7 +40,8 @@ static inline void open_lane(uint32_t nr_bufs)
 	rwy_log_init("check", RWY_LOG_ERROR);
 	world_open();
 	ck_assert_int_eq(lane_create(&lane, &(struct lane_params){.nr_bufs = nr_bufs,
-								  .now_ns = world_now_ns}),
+								  .now_ns = world_now_ns,
+								  .fence_fd = -1}),
 			 0);
 	nr_broken = nr_detached = 0;
 	char path[] = "/tmp/ringway-blkback.XXXXXX";
@@ -82,11 +83,25 @@ static inline struct ctl_attach attach_message(const struct guest *g, enum ctl_e
 	return msg;
 }
 
+/* With a target, and a new journal unless the message is nonsense. */
+static inline int try_attach(const struct ctl_attach *msg, int fd, struct blkback **dev,
+			     char *reason)
+{
+	bool sane = msg->nr_ring_pages <= CTL_MAX_RING_PAGES && msg->abi <= CTL_ABI_X86_64;
+	int journal = sane ? world_journal(msg->nr_ring_pages, (enum rwy_blk_abi)msg->abi) : -1;
+	const struct blkback_files files = {.journal = journal, .target = fd};
+	int err = blkback_attach(lane, msg, &files, &owner, NULL, dev, reason);
+
+	if (sane)
+		close(journal);
+	return err;
+}
+
 static inline struct blkback *attach_as(const struct ctl_attach *msg, int fd)
 {
 	char reason[CTL_REASON_BYTES] = "";
 	struct blkback *dev;
-	int err = blkback_attach(lane, msg, fd, &owner, NULL, &dev, reason);
+	int err = try_attach(msg, fd, &dev, reason);
 
 	ck_assert_msg(err == 0, "attach: %d, %s", err, reason);
 	return dev;

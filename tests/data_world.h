@@ -18,6 +18,7 @@
 #include <xengnttab.h>
 #include <xen/xen.h>
 #include "backend/data/lane.h"
+#include "backend/journal.h"
 #include <xen/grant_table.h>
 #include "ring/blk_wire.h"
 #include "ring/ring.h"
@@ -30,8 +31,9 @@
 static struct {
 	char page[WORLD_PAGES][4096] __attribute__((aligned(4096)));
 	bool granted[WORLD_PAGES];
-	int mapped; /* pages mapped now */
-	int copies; /* calls of grant copy */
+	int mapped;	      /* pages mapped now */
+	void (*on_map)(void); /* called when more were, or NULL */
+	int copies;	      /* calls of grant copy */
 	bool copy_fails;
 	int nr_handles;			  /* open now */
 	int evtchn_errno, gnttab_errno;	  /* what opening fails with, or 0 */
@@ -117,6 +119,8 @@ void *xengnttab_map_domain_grant_refs(xengnttab_handle *xgt, uint32_t count, uin
 		return NULL;
 	}
 	world.mapped += (int)count;
+	if (world.on_map)
+		world.on_map();
 	return world.page[refs[0]];
 }
 
@@ -273,6 +277,24 @@ int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
 	if (world.port[port].pending)
 		ck_assert_int_eq(write(world.fd[1], &port, sizeof(port)), sizeof(port));
 	return 0;
+}
+
+/* The journal of a ring, as control makes it: in memory, and closed by the caller. */
+static inline int world_journal(uint32_t nr_ring_pages, enum rwy_blk_abi abi)
+{
+	uint32_t nr_entries = rwy_ring_slots(nr_ring_pages, rwy_blk_slot_bytes(abi));
+	struct journal_header header = {
+		.magic = JOURNAL_MAGIC,
+		.version = JOURNAL_VERSION,
+		.nr_entries = nr_entries,
+		.entry_bytes = JOURNAL_ENTRY_BYTES,
+	};
+	int fd = memfd_create("journal", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)journal_file_bytes(nr_entries)), 0);
+	ck_assert_int_eq(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
+	return fd;
 }
 
 /* A frontend: its ring in the world's pages from first_page, its port, and its last responses. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The message socket to one data process. Trusts the other end to send neither whole messages nor
- * descriptors nor anything at all. Called by worker.c.
+ * descriptors nor anything at all. Called by worker.c and worker_lease.c.
  */
 #include "backend/control/channel.h"
 #include <errno.h>
@@ -18,7 +18,8 @@
 
 struct outgoing {
 	STAILQ_ENTRY(outgoing) next;
-	int fd; /* ours, -1: none */
+	int fds[CHANNEL_MAX_FDS]; /* ours */
+	unsigned int nr_fds;
 	size_t len;
 	char bytes[CHANNEL_MESSAGE_BYTES];
 };
@@ -38,23 +39,24 @@ static void lose(struct channel *ch, const char *why)
 }
 
 /* 1: sent; 0: the socket is full; -errno. */
-static int send_now(int socket_fd, const void *msg, size_t len, int fd)
+static int send_now(int socket_fd, const void *msg, size_t len, const int *fds, unsigned int nr_fds)
 {
 	union {
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(CHANNEL_MAX_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
 	struct iovec iov = {.iov_base = (void *)msg, .iov_len = len};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	size_t fd_bytes = nr_fds * sizeof(int);
 
-	if (fd >= 0) {
+	if (nr_fds) {
 		mh.msg_control = control.space;
-		mh.msg_controllen = sizeof(control.space);
+		mh.msg_controllen = CMSG_SPACE(fd_bytes);
 		struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+		cm->cmsg_len = CMSG_LEN(fd_bytes);
+		memcpy(CMSG_DATA(cm), fds, fd_bytes);
 	}
 	if (sendmsg(socket_fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 1;
@@ -63,26 +65,34 @@ static int send_now(int socket_fd, const void *msg, size_t len, int fd)
 
 static void drop(struct outgoing *out)
 {
-	if (out->fd >= 0)
-		close(out->fd);
+	while (out->nr_fds)
+		close(out->fds[--out->nr_fds]);
 	free(out);
 }
 
-static int enqueue(struct channel *ch, const void *msg, size_t len, int fd)
+static int copy_fds(struct outgoing *out, const int *fds, unsigned int nr_fds)
+{
+	for (; out->nr_fds < nr_fds; out->nr_fds++) {
+		int fd = fcntl(fds[out->nr_fds], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		out->fds[out->nr_fds] = fd;
+	}
+	return 0;
+}
+
+static int enqueue(struct channel *ch, const void *msg, size_t len, const int *fds,
+		   unsigned int nr_fds)
 {
 	struct outgoing *out = calloc(1, sizeof(*out));
 
 	if (!out)
 		return -ENOMEM;
-	out->fd = -1;
-	if (fd >= 0) {
-		out->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (out->fd < 0) {
-			int err = -errno;
-
-			free(out);
-			return err;
-		}
+	int err = copy_fds(out, fds, nr_fds);
+	if (err) {
+		drop(out);
+		return err;
 	}
 	memcpy(out->bytes, msg, len);
 	out->len = len;
@@ -90,19 +100,20 @@ static int enqueue(struct channel *ch, const void *msg, size_t len, int fd)
 	return rwy_loop_modify_fd(ch->source, EPOLLIN | EPOLLOUT);
 }
 
-int channel_send(struct channel *channel, const void *msg, size_t len, int fd)
+int channel_send(struct channel *channel, const void *msg, size_t len, const int *fds,
+		 unsigned int nr_fds)
 {
 	if (channel->fd < 0)
 		return -EPIPE;
-	if (len > CHANNEL_MESSAGE_BYTES)
+	if (len > CHANNEL_MESSAGE_BYTES || nr_fds > CHANNEL_MAX_FDS)
 		return -EINVAL;
 	if (STAILQ_EMPTY(&channel->queue)) {
-		int sent = send_now(channel->fd, msg, len, fd);
+		int sent = send_now(channel->fd, msg, len, fds, nr_fds);
 
 		if (sent)
 			return sent < 0 ? sent : 0;
 	}
-	return enqueue(channel, msg, len, fd);
+	return enqueue(channel, msg, len, fds, nr_fds);
 }
 
 static int flush_queue(struct channel *ch)
@@ -110,7 +121,7 @@ static int flush_queue(struct channel *ch)
 	struct outgoing *out;
 
 	while ((out = STAILQ_FIRST(&ch->queue))) {
-		int sent = send_now(ch->fd, out->bytes, out->len, out->fd);
+		int sent = send_now(ch->fd, out->bytes, out->len, out->fds, out->nr_fds);
 
 		if (sent <= 0)
 			return sent;

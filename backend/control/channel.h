@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our end of the socket to one data process: whole messages out, with a descriptor where one goes
+ * Our end of the socket to one data process: whole messages out, with descriptors where some go
  * along, never blocking; whole messages in, a bounded number per round. Does not look into them.
- * Called by worker.c. Threads: the loop's.
+ * Called by worker.c and worker_lease.c. Threads: the loop's.
  */
 #pragma once
 #include "backend/ctl_msg.h"
@@ -11,8 +11,9 @@
 
 struct channel;
 
-/* The longest message either side sends. */
+/* The longest message either side sends, and the most descriptors that go along with one. */
 #define CHANNEL_MESSAGE_BYTES 512u
+#define CHANNEL_MAX_FDS	      2u
 
 struct channel_events {
 	/* msg: len bytes, at least a header; valid during the call. May close the channel. */
@@ -29,6 +30,7 @@ void channel_destroy(struct channel *channel);
 /* Closes the fd and calls nothing any more. Safe inside a callback. */
 void channel_close(struct channel *channel);
 
-/* Sends, or queues while the socket is full. fd is borrowed, -1: none. A caller with a bounded
- * number of unanswered messages has a bounded queue. -EPIPE once closed or lost, -ENOMEM. */
-int channel_send(struct channel *channel, const void *msg, size_t len, int fd);
+/* Sends, or queues while the socket is full. The fds are borrowed. A caller with a bounded number of
+ * unanswered messages has a bounded queue. -EPIPE once closed or lost, -ENOMEM. */
+int channel_send(struct channel *channel, const void *msg, size_t len, const int *fds,
+		 unsigned int nr_fds);

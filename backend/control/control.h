@@ -11,8 +11,14 @@
  *     target.c, target_direct.c, target_lock.c, backing.c  the disk, and what lies under it
  *     rivals.c                           who else uses it
  *     policy.c, policy_match.c, policy_audit.c
- *   device_link.c                      its place in a data process
- *   worker.c, worker_queues.c, worker_spawn.c, channel.c  the data processes
+ *   device_link.c                      its place in a data process, and in the next
+ *     device_attach.c                    the way in
+ *     device_journal.c, journal_file.c   what outlives the process
+ *     quarantine.c                       too many have died of it
+ *   worker.c                           the data processes
+ *     worker_spawn.c, worker_fence.c     start, and the end of the last I/O
+ *     worker_leftovers.c                 those of a ringwayd before
+ *     worker_lease.c, worker_queues.c, channel.c  what is said about devices
  *   query.c, query_json.c              the query socket, and what it answers
  *
  * Single-threaded: everything runs from the loop.
@@ -31,24 +37,16 @@ struct status;
 struct watcher;
 struct worker_pool;
 
-enum control_phase {
-	CONTROL_RUNNING,
-	CONTROL_DRAINING, /* devices are being closed */
-	CONTROL_LEAVING,  /* data processes are leaving */
-};
-
 struct control {
-	enum control_phase phase;
+	bool leaving; /* there are no devices any more; data processes finish what they have */
 	const struct options *options;
 	struct rwy_loop *loop;
 	struct status *status;
 	struct rwy_xenbus *xb;
 	struct policy *policy;
 	struct worker_pool *pool;
+	int journal_fd; /* the directory of journals */
 	struct watcher *watcher;
 	struct query *query;
 	TAILQ_HEAD(device_list, device) devices;
 };
-
-/* A device has come to rest or is gone. While draining, with the last of them it is time to go. */
-void control_device_settled(struct control *control);

@@ -4,6 +4,7 @@
  * handshake table is total. Called by watcher.c, device_link.c, verdict.c and main.c.
  */
 #include "backend/control/device.h"
+#include "backend/control/device_journal.h"
 #include "backend/control/device_link.h"
 #include "backend/control/options.h"
 #include "backend/control/query.h"
@@ -79,22 +80,15 @@ void device_forgive(struct device *dev)
 	backdir_write_error(&dev->dir, "");
 }
 
-static bool is_running(const struct device *dev)
-{
-	return dev->control->phase == CONTROL_RUNNING;
-}
-
 /*
  * To the table, a closed device that is not online is not offered again, whatever the frontend
- * does. The same holds for one that is refused, and for any while we leave.
+ * does. The same holds for one that is refused.
  */
 static bool counts_as_online(const struct device *dev)
 {
 	bool closed = dev->phase == RWY_PHASE_CLOSING || dev->phase == RWY_PHASE_CLOSED;
 
-	if (closed && (dev->verdict == VERDICT_REFUSED || !is_running(dev)))
-		return false;
-	return dev->online;
+	return dev->online && !(closed && dev->verdict == VERDICT_REFUSED);
 }
 
 static struct backdir_disk describe_disk(const struct device *dev)
@@ -173,11 +167,11 @@ static void feed(struct device *dev, enum rwy_xenbus_event event)
 	}
 }
 
-/* A target is kept over a frontend's restart, but not beyond the VM or the toolstack's will. */
+/* A target is kept over a frontend's restart, but not beyond the VM, the toolstack's will or ours. */
 static bool is_over(const struct device *dev)
 {
 	return dev->phase == RWY_PHASE_CLOSED && dev->link == LINK_NONE &&
-	       (!dev->online || dev->domain_gone || !is_running(dev));
+	       (!dev->online || dev->domain_gone || dev->verdict == VERDICT_REFUSED);
 }
 
 /* Its directory may have been made anew meanwhile. */
@@ -186,6 +180,7 @@ static void forget(struct device *dev)
 	struct control *control = dev->control;
 	uint32_t domid = dev->dir.domid, devid = dev->dir.devid;
 
+	device_journal_remove(dev);
 	device_destroy(dev);
 	watcher_adopt(control->watcher, domid, devid);
 }
@@ -196,7 +191,7 @@ static void forget(struct device *dev)
  */
 static void get_ready(struct device *dev)
 {
-	if (!switch_state(dev, dev->own, true))
+	if (dev->phase == RWY_PHASE_OFFERED && !switch_state(dev, dev->own, true))
 		return;
 	feed(dev, RWY_EVENT_READY);
 	feed(dev, RWY_EVENT_PEER);
@@ -204,7 +199,7 @@ static void get_ready(struct device *dev)
 
 void device_go_on(struct device *dev)
 {
-	if (dev->phase == RWY_PHASE_OFFERED && is_running(dev) && dev->plugged) {
+	if (dev->phase == RWY_PHASE_FOUND || (dev->phase == RWY_PHASE_OFFERED && dev->plugged)) {
 		if (dev->verdict == VERDICT_REFUSED)
 			feed(dev, RWY_EVENT_FAILED);
 		else if (dev->verdict == VERDICT_GRANTED)
@@ -213,33 +208,38 @@ void device_go_on(struct device *dev)
 	if (is_over(dev))
 		verdict_drop(dev);
 
-	struct control *control = dev->control;
 	if (dev->phase == RWY_PHASE_GONE)
 		forget(dev);
 	else
-		query_wake(control->query);
-	control_device_settled(control);
+		query_wake(dev->control->query);
 }
 
 /* What connects says so; what it complained about is over. */
-static void say_connected(struct device *dev)
+static void say_connected(struct device *dev, bool again)
 {
 	rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
-			"connected to %s, %s, %u ring pages, %u queues, %s", dev->config.params,
+			"connected %sto %s, %s, %u ring pages, %u queues, %s",
+			again ? "again " : "", dev->config.params,
 			dev->target.writable ? "writable" : "read-only",
 			dev->frontend.nr_ring_pages, dev->frontend.nr_queues,
 			frontend_abi_name(dev->frontend.abi));
+	dev->offered = true;
 	device_forgive(dev);
 }
 
 void device_handle(struct device *dev, enum rwy_xenbus_event event)
 {
+	bool resuming = dev->phase == RWY_PHASE_RESUMING;
+
 	feed(dev, event);
-	if (event == RWY_EVENT_CONNECT_DONE && dev->phase == RWY_PHASE_CONNECTED)
-		say_connected(dev);
-	else if (event == RWY_EVENT_DISCONNECTED)
+	if (event == RWY_EVENT_CONNECT_DONE && dev->link == LINK_ATTACHED) {
+		say_connected(dev, resuming);
+		if (resuming) /* what was waited with until then */
+			feed(dev, RWY_EVENT_PEER);
+	} else if (event == RWY_EVENT_DISCONNECTED) {
 		rwy_log_limited(&dev->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
 				"disconnected");
+	}
 	device_go_on(dev);
 }
 
@@ -310,19 +310,34 @@ static void look_at_domain(struct device *dev)
 	dev->domain_seen |= there;
 }
 
+/*
+ * What was connected may have writes under way that its last backend has left. Only when they have
+ * ended may it be said to be closed.
+ */
+static bool is_still_written(struct device *dev)
+{
+	if (dev->own < XenbusStateConnected || !worker_pool_has_leftovers(dev->control->pool))
+		return false;
+	reason_set(&dev->why, 0,
+		   "waiting for the end of the I/O that a ringwayd before this one left");
+	return true;
+}
+
 /* The toolstack may write a directory in one transaction (libxl does) or node by node; begin when
  * all is there. */
 static void begin(struct device *dev)
 {
 	int err = backdir_read_config(&dev->dir, &dev->config, &dev->why);
 
-	if (err == -ENOENT || !is_running(dev))
+	if (err == -ENOENT)
+		return;
+	dev->own = backdir_own_state(&dev->dir);
+	if (is_still_written(dev))
 		return;
 	if (watch_peer(dev)) {
 		rwy_error("%s: can't watch its frontend; it is not served", dev->name);
 		return;
 	}
-	dev->own = backdir_own_state(&dev->dir);
 	dev->online = backdir_is_online(&dev->dir);
 	dev->plugged = backdir_is_plugged(&dev->dir);
 	/* Without its script having run, another backend's driver was quicker to write a 2. */
@@ -334,6 +349,8 @@ static void begin(struct device *dev)
 		device_complain(dev, &dev->why);
 	}
 	feed(dev, RWY_EVENT_START);
+	if (dev->phase == RWY_PHASE_FOUND && dev->verdict == VERDICT_UNKNOWN)
+		verdict_reach(dev);
 	feed(dev, RWY_EVENT_PEER);
 }
 
@@ -407,6 +424,8 @@ void device_refresh(struct device *dev)
 	enum backdir_owner owner = backdir_owner(&dev->dir);
 
 	if (dev->phase == RWY_PHASE_NEW && owner != BACKDIR_OURS) {
+		if (owner == BACKDIR_ABSENT)
+			device_journal_remove(dev);
 		device_destroy(dev);
 		return;
 	}
@@ -420,22 +439,4 @@ void device_refresh(struct device *dev)
 	else
 		catch_up(dev);
 	device_go_on(dev);
-}
-
-void device_stop(struct device *dev)
-{
-	struct reason why;
-
-	if (device_is_settled(dev))
-		return;
-	reason_set(&why, 0, "ringwayd stopped");
-	backdir_write_error(&dev->dir, why.text);
-	dev->why = why;
-	device_handle(dev, RWY_EVENT_CLOSE);
-}
-
-bool device_is_settled(const struct device *dev)
-{
-	return dev->phase == RWY_PHASE_NEW || dev->phase == RWY_PHASE_CLOSED ||
-	       dev->phase == RWY_PHASE_GONE;
 }

@@ -3,13 +3,14 @@
  * A vbd's life in ringwayd: the handshake table is fed with what xenstore, the data process and the
  * admin say, and what it orders is done here. Nothing a guest does ends anything but its own
  * device. Called by watcher.c (changes), device_link.c (the data process), verdict.c (a late
- * verdict), main.c (stop), query_json.c (to look). Threads: the loop's.
+ * verdict), main.c (the end), query_json.c (to look). Threads: the loop's.
  */
 #pragma once
 #include "backend/control/backdir.h"
 #include "backend/control/control.h"
 #include "backend/control/frontend.h"
 #include "backend/control/pace.h"
+#include "backend/control/quarantine.h"
 #include "backend/control/reason.h"
 #include "backend/control/target.h"
 #include "backend/control/worker.h"
@@ -26,7 +27,7 @@ enum device_verdict {
 /* Between the handshake and the data process. */
 enum device_link {
 	LINK_NONE,
-	LINK_WAITING,	/* no data process is ready */
+	LINK_WAITING,	/* no data process is ready, or a sibling is at the target */
 	LINK_ATTACHING, /* ATTACH sent */
 	LINK_ATTACHED,
 	LINK_DETACHING, /* DETACH sent */
@@ -67,8 +68,11 @@ struct device {
 
 	enum device_link link;
 	struct worker_lease lease;
-	struct frontend frontend; /* valid while attaching and attached */
+	struct frontend frontend; /* valid unless the link is NONE */
+	bool journaled;		  /* its queues' journals are about this ring; to be gone on with */
 	unsigned int nr_anew;	  /* attached again since CONNECT, for a ring that was another */
+	uint64_t lost_ns;	  /* when its data process ended */
+	struct quarantine quarantine;
 	bool stats_asked;
 	bool stats_known;
 	struct ctl_stats stats;
@@ -76,7 +80,7 @@ struct device {
 
 /* A directory worth looking at; it is looked at by the first device_refresh. */
 int device_create(struct device **dev, struct control *control, uint32_t domid, uint32_t devid);
-/* Only for the very end: nothing is written, nothing waited for. */
+/* Nothing is written, nothing waited for; its journals stay, for whoever goes on with it. */
 void device_destroy(struct device *dev);
 /* NULL: none. */
 struct device *device_find(struct control *control, uint32_t domid, uint32_t devid);
@@ -87,11 +91,6 @@ void device_refresh(struct device *dev);
 void device_handle(struct device *dev, enum rwy_xenbus_event event);
 /* The verdict may have changed: go on from there. May destroy the device. */
 void device_go_on(struct device *dev);
-
-/* We are leaving: close, and say so in `error`. May destroy the device. */
-void device_stop(struct device *dev);
-/* Nothing of it is under way. */
-bool device_is_settled(const struct device *dev);
 
 /*
  * Say what is wrong where the admin looks: `error` node, log (limited), `ringway show`. Keeps why.

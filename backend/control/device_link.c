@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * Attaches devices to data processes and detaches them. Trusts neither the frontend's nodes
- * (frontend.c bounds them) nor the data process (worker.c checks who speaks about what). Called by
- * device.c and worker.c.
+ * Connects devices to data processes and disconnects them, and connects them again to another when
+ * one has died. Trusts neither the frontend's nodes (frontend.c bounds them) nor the data process
+ * (worker.c checks who speaks about what). Called by device.c and worker.c.
  */
 #include "backend/control/device_link.h"
+#include "backend/control/device_attach.h"
+#include "backend/control/device_journal.h"
 #include "backend/control/query.h"
-#include "backend/control/verdict.h"
+#include "backend/control/watcher.h"
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MAX_ANEW 3u
-
-_Static_assert(FRONTEND_MAX_QUEUES == WORKER_MAX_QUEUES, "one limit, said twice");
 
 static struct device *device_of(struct worker_lease *lease)
 {
@@ -25,101 +24,6 @@ static int read_frontend_node(void *ctx, const char *node, char *buf, size_t siz
 	const struct backdir *dir = ctx;
 
 	return rwy_xenbus_read(dir->xb, RWY_XENBUS_NO_TX, buf, size, "%s/%s", dir->frontend, node);
-}
-
-static void describe_queue(const struct device *dev, uint32_t queue, struct ctl_attach *msg)
-{
-	const struct frontend_queue *q = &dev->frontend.queues[queue];
-
-	*msg = (struct ctl_attach){
-		.domid = dev->dir.domid,
-		.devid = dev->dir.devid,
-		.abi = dev->frontend.abi,
-		.engine = dev->target.kind == TARGET_NULL ? CTL_ENGINE_NULL : CTL_ENGINE_FILE,
-		.flags = CTL_FLUSH | (dev->target.writable ? 0 : CTL_READ_ONLY) |
-			 (dev->target.direct ? CTL_DIRECT : 0),
-		.evtchn = q->evtchn,
-		.nr_ring_pages = dev->frontend.nr_ring_pages,
-		.capacity_sect = dev->target.capacity_sect,
-	};
-	memcpy(msg->ring_gref, q->ring_gref, sizeof(msg->ring_gref));
-}
-
-/*
- * Each queue has an open file of its own where that can be had: the kernel tells of a write that
- * failed in its cache once for each, and each queue's flushes are to hear of it.
- */
-static void send_attach(struct device *dev)
-{
-	struct worker_attach queues[FRONTEND_MAX_QUEUES];
-	uint32_t nr = dev->frontend.nr_queues;
-
-	for (uint32_t i = 0; i < nr; i++) {
-		describe_queue(dev, i, &queues[i].msg);
-		queues[i].fd = i ? target_open_again(&dev->target) : dev->target.fd;
-	}
-	dev->link = LINK_ATTACHING;
-	worker_attach(&dev->lease, queues, nr);
-	for (uint32_t i = 1; i < nr; i++) {
-		if (queues[i].fd >= 0)
-			close(queues[i].fd);
-	}
-}
-
-/* Complain only about processes that fail: one that is just being started will be there at once. */
-static void say_waiting(struct device *dev)
-{
-	const struct reason *trouble = worker_pool_trouble(dev->control->pool);
-	struct reason why;
-
-	reason_set(&why, 0, "waiting for a data process to get ready%s%s; see ringwayd's log",
-		   trouble ? ": " : "", trouble ? trouble->text : "");
-	if (trouble)
-		device_complain(dev, &why);
-	else
-		dev->why = why;
-}
-
-/* Its VM's disk on the same target, of the domain that it has migrated away from. */
-static struct device *find_attached_sibling(const struct device *dev)
-{
-	struct device *other;
-
-	TAILQ_FOREACH(other, &dev->control->devices, all_link)
-	{
-		if (other->link != LINK_NONE && verdict_is_sibling(dev, other))
-			return other;
-	}
-	return NULL;
-}
-
-/*
- * The VM runs here now: what its source domain has in flight ends before this one's first request.
- */
-static void wait_for_sibling(struct device *dev, struct device *sibling)
-{
-	dev->link = LINK_WAITING;
-	reason_set(&dev->why, 0, "waiting for %s, of the same VM, to let go of the target",
-		   sibling->name);
-	rwy_log_limited(&sibling->log, rwy_loop_now_ns(dev->control->loop), RWY_LOG_INFO,
-			"closing: its VM has connected as %s", dev->name);
-	device_handle(sibling, RWY_EVENT_CLOSE);
-}
-
-static void attach_or_wait(struct device *dev)
-{
-	struct device *sibling = find_attached_sibling(dev);
-
-	if (sibling) {
-		wait_for_sibling(dev, sibling);
-		return;
-	}
-	if (!worker_take(dev->control->pool, &dev->lease)) {
-		send_attach(dev);
-		return;
-	}
-	dev->link = LINK_WAITING;
-	say_waiting(dev);
 }
 
 static int parse(struct device *dev, struct frontend *frontend, struct reason *why)
@@ -137,8 +41,8 @@ static enum rwy_xenbus_event connect_now(struct device *dev)
 		device_complain(dev, &why);
 		return RWY_EVENT_FAILED;
 	}
-	attach_or_wait(dev);
-	return RWY_NR_EVENTS;
+	dev->journaled = dev->phase == RWY_PHASE_RESUMING;
+	return device_attach_or_wait(dev);
 }
 
 enum rwy_xenbus_event device_link_connect(struct device *dev)
@@ -153,28 +57,20 @@ static void detach(struct device *dev)
 	worker_detach(&dev->lease);
 }
 
-static void wake_sibling(const struct device *dev)
+static void end_stats(struct device *dev)
 {
-	struct device *other;
-
-	TAILQ_FOREACH(other, &dev->control->devices, all_link)
-	{
-		if (other->link == LINK_WAITING && verdict_is_sibling(other, dev))
-			attach_or_wait(other);
-	}
-}
-
-/* The device is out of the data process, or never was in. */
-static void unlink_device(struct device *dev)
-{
-	worker_drop(&dev->lease);
-	dev->link = LINK_NONE;
 	if (dev->stats_asked) {
 		dev->stats_asked = false;
 		query_wake(dev->control->query);
 	}
 	dev->stats_known = false;
-	wake_sibling(dev);
+}
+
+/* The device is out of the data process, or never was in. */
+static void unlink_device(struct device *dev)
+{
+	end_stats(dev);
+	device_attach_undo(dev);
 }
 
 enum rwy_xenbus_event device_link_disconnect(struct device *dev)
@@ -222,15 +118,23 @@ static bool expects(struct device *dev, enum device_link link, const char *what)
 	return false;
 }
 
+static void follow(struct device *dev, enum rwy_xenbus_event event)
+{
+	if (event != RWY_NR_EVENTS)
+		device_handle(dev, event);
+}
+
 void device_link_ready(void *ctx)
 {
 	struct control *control = ctx;
-	struct device *dev;
+	struct device *dev, *next;
 
-	TAILQ_FOREACH(dev, &control->devices, all_link)
-	{
-		if (dev->link == LINK_WAITING)
-			attach_or_wait(dev);
+	for (dev = TAILQ_FIRST(&control->devices); dev; dev = next) {
+		next = TAILQ_NEXT(dev, all_link);
+		if (dev->phase == RWY_PHASE_NEW)
+			watcher_mark(control->watcher, dev);
+		else if (dev->link == LINK_WAITING)
+			follow(dev, device_attach_or_wait(dev));
 	}
 }
 
@@ -241,8 +145,10 @@ void device_link_unready(void *ctx)
 
 	TAILQ_FOREACH(dev, &control->devices, all_link)
 	{
-		if (dev->link == LINK_WAITING)
-			say_waiting(dev);
+		if (dev->phase == RWY_PHASE_NEW)
+			watcher_mark(control->watcher, dev);
+		else if (dev->link == LINK_WAITING)
+			device_attach_say_waiting(dev);
 	}
 }
 
@@ -258,12 +164,27 @@ static enum rwy_xenbus_event try_anew(struct device *dev)
 	return RWY_EVENT_FAILED;
 }
 
-static void connect_anew(struct device *dev)
+/* Its guest has seen nothing but a pause. */
+static void say_attached_again(struct device *dev)
 {
-	enum rwy_xenbus_event event = try_anew(dev);
+	uint64_t now_ns = rwy_loop_now_ns(dev->control->loop);
 
-	if (event != RWY_NR_EVENTS)
-		device_handle(dev, event);
+	dev->why.text[0] = '\0';
+	rwy_log_limited(&dev->log, now_ns, RWY_LOG_INFO, "attached again after %u ms",
+			(unsigned int)((now_ns - dev->lost_ns) / 1000000));
+	query_wake(dev->control->query);
+}
+
+static enum rwy_xenbus_event not_attached(struct device *dev, bool outdated,
+					  const struct reason *why)
+{
+	unlink_device(dev);
+	if (is_closing(dev))
+		return RWY_EVENT_DISCONNECTED;
+	if (outdated)
+		return try_anew(dev);
+	device_complain(dev, why);
+	return RWY_EVENT_FAILED;
 }
 
 void device_link_attached(struct worker_lease *lease, int err, const struct reason *why)
@@ -273,26 +194,18 @@ void device_link_attached(struct worker_lease *lease, int err, const struct reas
 	if (!expects(dev, LINK_ATTACHING, "attached"))
 		return;
 
-	bool outdated = !is_closing(dev) && has_other_ring(dev);
+	bool outdated = dev->phase == RWY_PHASE_CONNECTING && has_other_ring(dev);
 	if (err) {
-		unlink_device(dev);
-		if (is_closing(dev)) {
-			device_handle(dev, RWY_EVENT_DISCONNECTED);
-			return;
-		}
-		if (outdated) {
-			connect_anew(dev);
-			return;
-		}
-		device_complain(dev, why);
-		device_handle(dev, RWY_EVENT_FAILED);
+		follow(dev, not_attached(dev, outdated, why));
 		return;
 	}
 	dev->link = LINK_ATTACHED;
 	if (is_closing(dev) || outdated)
 		detach(dev);
-	else
+	else if (dev->phase == RWY_PHASE_CONNECTING || dev->phase == RWY_PHASE_RESUMING)
 		device_handle(dev, RWY_EVENT_CONNECT_DONE);
+	else
+		say_attached_again(dev);
 }
 
 void device_link_detached(struct worker_lease *lease, int err, const struct reason *why)
@@ -305,7 +218,7 @@ void device_link_detached(struct worker_lease *lease, int err, const struct reas
 		device_complain(dev, why);
 	unlink_device(dev);
 	if (dev->phase == RWY_PHASE_CONNECTING)
-		connect_anew(dev);
+		follow(dev, try_anew(dev));
 	else
 		device_handle(dev, RWY_EVENT_DISCONNECTED);
 }
@@ -322,17 +235,58 @@ void device_link_broken(struct worker_lease *lease, int err, const struct reason
 	device_handle(dev, RWY_EVENT_FAILED);
 }
 
-void device_link_died(struct worker_lease *lease, const struct reason *why)
+void device_link_lost(struct worker_lease *lease, const struct worker_end *end)
 {
 	struct device *dev = device_of(lease);
 
+	dev->lost_ns = rwy_loop_now_ns(dev->control->loop);
+	end_stats(dev);
+	if (!is_closing(dev))
+		reason_set(&dev->why, 0, "waiting for the end of the I/O that was under way: %s",
+			   end->why.text);
+	query_wake(dev->control->query);
+}
+
+static bool is_to_be_quarantined(struct device *dev, const struct worker_end *end)
+{
+	return end->crashed && device_journal_is_busy(dev) &&
+	       quarantine_charge(&dev->quarantine, rwy_loop_now_ns(dev->control->loop));
+}
+
+/* To the handshake it is refused from now on: only the toolstack can have it begin anew. */
+static enum rwy_xenbus_event put_in_quarantine(struct device *dev, const struct worker_end *end)
+{
+	struct reason why;
+
+	reason_set(&why, 0,
+		   "quarantined: the data process died %u times while it served this disk (%s); "
+		   "detach it, and attach it again",
+		   QUARANTINE_DEATHS, end->why.text);
+	dev->verdict = VERDICT_REFUSED;
 	unlink_device(dev);
-	if (is_closing(dev)) {
-		device_handle(dev, RWY_EVENT_DISCONNECTED);
-		return;
-	}
-	device_complain(dev, why);
-	device_handle(dev, RWY_EVENT_FAILED);
+	device_complain(dev, &why);
+	return RWY_EVENT_FAILED;
+}
+
+/* What it was detached from is over; what it served goes on with the same ring and journals. */
+static enum rwy_xenbus_event go_on_after(struct device *dev, const struct worker_end *end)
+{
+	bool closing = is_closing(dev);
+
+	if (!closing && is_to_be_quarantined(dev, end))
+		return put_in_quarantine(dev, end);
+	if (!closing && dev->link != LINK_DETACHING)
+		return device_attach_or_wait(dev);
+	unlink_device(dev);
+	return closing ? RWY_EVENT_DISCONNECTED : try_anew(dev);
+}
+
+void device_link_died(struct worker_lease *lease, const struct worker_end *end)
+{
+	struct device *dev = device_of(lease);
+
+	end_stats(dev);
+	follow(dev, go_on_after(dev, end));
 }
 
 void device_link_ask_stats(struct device *dev)

@@ -13,7 +13,8 @@ void device_link_attached(struct worker_lease *lease, int err, const struct reas
 void device_link_detached(struct worker_lease *lease, int err, const struct reason *why);
 void device_link_broken(struct worker_lease *lease, int err, const struct reason *why);
 void device_link_stats(struct worker_lease *lease, const struct ctl_stats *stats);
-void device_link_died(struct worker_lease *lease, const struct reason *why);
+void device_link_lost(struct worker_lease *lease, const struct worker_end *end);
+void device_link_died(struct worker_lease *lease, const struct worker_end *end);
 
 /* Start to connect. Returns the event that is known at once: FAILED (complained about), or
  * RWY_NR_EVENTS when it comes later. */

@@ -7,6 +7,7 @@
 #include "backend/control/control.h"
 #include "backend/control/device_link.h"
 #include "backend/control/instance.h"
+#include "backend/control/journal_file.h"
 #include "backend/control/options.h"
 #include "backend/control/policy.h"
 #include "backend/control/query.h"
@@ -31,6 +32,8 @@ static void on_worker_unready(void *ctx)
 	struct control *control = ctx;
 
 	device_link_unready(control);
+	if (worker_pool_has_leftovers(control->pool))
+		status_ready(control->status); /* it runs; its guests wait for others */
 	status_touch(control->status);
 }
 
@@ -58,11 +61,11 @@ static void on_detached(struct worker_lease *lease, int err, const struct reason
 	status_touch(status);
 }
 
-static void on_died(struct worker_lease *lease, const struct reason *why)
+static void on_died(struct worker_lease *lease, const struct worker_end *end)
 {
 	struct status *status = status_of(lease);
 
-	device_link_died(lease, why);
+	device_link_died(lease, end);
 	status_touch(status);
 }
 
@@ -80,40 +83,35 @@ static const struct worker_events worker_events = {
 	.detached = on_detached,
 	.broken = device_link_broken,
 	.stats = device_link_stats,
+	.lost = device_link_lost,
 	.died = on_died,
 	.all_left = on_all_left,
 };
 
-void control_device_settled(struct control *control)
+/* From here on nothing that happens in xenstore is our business, and nobody is answered. */
+static void let_go(struct control *c)
 {
 	struct device *dev;
 
-	if (control->phase != CONTROL_DRAINING)
-		return;
-	TAILQ_FOREACH(dev, &control->devices, all_link)
-	{
-		if (!device_is_settled(dev))
-			return;
-	}
-	control->phase = CONTROL_LEAVING;
-	rwy_info("all devices are closed");
-	worker_pool_leave(control->pool);
+	while ((dev = TAILQ_FIRST(&c->devices)))
+		device_destroy(dev);
+	watcher_destroy(c->watcher);
+	c->watcher = NULL;
+	query_destroy(c->query);
+	c->query = NULL;
 }
 
-/* Nothing that a guest has been answered for may be lost, so there is no time limit; systemd has
- * one. Stopping may destroy the device at hand and no other. */
-static void drain(struct control *control)
+/*
+ * What guests have in flight is answered, and they then wait for the next ringwayd: nothing tells
+ * them otherwise.
+ */
+static void leave(struct control *c)
 {
-	struct device *dev, *next;
-
-	control->phase = CONTROL_DRAINING;
-	status_stopping(control->status);
-	rwy_info("stopping: closing all devices");
-	for (dev = TAILQ_FIRST(&control->devices); dev; dev = next) {
-		next = TAILQ_NEXT(dev, all_link);
-		device_stop(dev);
-	}
-	control_device_settled(control);
+	c->leaving = true;
+	status_stopping(c->status);
+	rwy_info("leaving: guests' disks pause until the next ringwayd");
+	let_go(c);
+	worker_pool_leave(c->pool);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -124,8 +122,8 @@ static void on_signal(void *ctx, int signo)
 		rwy_info("SIGHUP: nothing to do; policy is live, the rest is read at start");
 		return;
 	}
-	if (control->phase == CONTROL_RUNNING) {
-		drain(control);
+	if (!control->leaving) {
+		leave(control);
 		return;
 	}
 	rwy_warn("signal %d again: leaving without waiting; data processes finish on their own",
@@ -156,11 +154,29 @@ static int listen_to_signals(struct control *control)
 	return rwy_loop_add_signals(control->loop, &set, on_signal, control, &source);
 }
 
+static bool is_there(void *ctx, uint32_t domid, uint32_t devid)
+{
+	struct backdir dir;
+
+	backdir_init(&dir, ctx, domid, devid);
+	return backdir_owner(&dir) != BACKDIR_ABSENT;
+}
+
+static int open_journals(struct control *c)
+{
+	c->journal_fd = journal_file_open_dir(c->options->rundir);
+	if (c->journal_fd < 0)
+		return c->journal_fd;
+	journal_file_sweep(c->journal_fd, is_there, c->xb);
+	return 0;
+}
+
 /* Each part, or a line about what could not be had. */
 static int start(struct control *c)
 {
 	const struct worker_config workers = {
 		.binary = c->options->conf.data_binary,
+		.rundir = c->options->rundir,
 		.nr_processes = c->options->conf.nr_processes,
 		.no_sandbox = c->options->no_sandbox,
 		.verbose = c->options->conf.log_level == RWY_LOG_DEBUG,
@@ -173,6 +189,10 @@ static int start(struct control *c)
 	if (!err) {
 		what = "xenstore";
 		err = rwy_xenbus_open(&c->xb);
+	}
+	if (!err) {
+		what = "journals";
+		err = open_journals(c);
 	}
 	if (!err) {
 		what = "policy";
@@ -197,14 +217,11 @@ static int start(struct control *c)
 
 static void stop(struct control *c)
 {
-	struct device *dev;
-
-	while ((dev = TAILQ_FIRST(&c->devices)))
-		device_destroy(dev);
-	watcher_destroy(c->watcher);
-	query_destroy(c->query);
+	let_go(c);
 	worker_pool_destroy(c->pool);
 	policy_destroy(c->policy);
+	if (c->journal_fd >= 0)
+		close(c->journal_fd);
 	rwy_xenbus_close(c->xb);
 	status_destroy(c->status);
 	rwy_loop_destroy(c->loop);
@@ -212,7 +229,7 @@ static void stop(struct control *c)
 
 static int serve(const struct options *options)
 {
-	struct control c = {.phase = CONTROL_RUNNING, .options = options};
+	struct control c = {.options = options, .journal_fd = -1};
 	int status = EXIT_FAULT;
 
 	TAILQ_INIT(&c.devices);

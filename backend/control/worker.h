@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Supervision of the data processes: starts N of them, each from its own binary with nothing but
- * its socket, restarts one that died after a pause that grows, hands devices to the least loaded,
- * and checks every message they send. A data process may have been taken over by a guest: it can
- * only speak about the devices it holds, its texts are cleaned, its nonsense gets it killed. Calls
- * back its one owner, device_link.c. Threads: the loop's.
+ * its socket and its fence, hands devices to the least loaded, and checks every message they send.
+ * One that died is started again when its fence is down: at once if it had lived a while, or after a
+ * pause that grows. A data process may have been taken over by a guest: it can only speak about the
+ * devices it holds, its texts are cleaned, its nonsense gets it killed. Calls back its one owner,
+ * device_link.c. Threads: the loop's.
  */
 #pragma once
 #include "backend/control/reason.h"
@@ -30,7 +31,7 @@ enum worker_queue_state {
 /* One device's place in one data process; embedded in the device, zero-initialised. */
 struct worker_lease {
 	struct worker *worker; /* NULL: not taken, or the process died */
-	/* The rest is worker.c's and worker_queues.c's. */
+	/* The rest is worker_lease.c's and worker_queues.c's. */
 	uint32_t
 		id; /* the device_id of the first queue's messages, new each time; then one more each */
 	unsigned int nr_queues;
@@ -44,10 +45,18 @@ struct worker_lease {
 	TAILQ_ENTRY(worker_lease) link;
 };
 
-/* One queue's ATTACH: the header is filled in here; fd: the target's, borrowed, or -1. */
+/* One queue's ATTACH: the header is filled in here; both fds are borrowed. */
 struct worker_attach {
 	struct ctl_attach msg;
-	int fd;
+	int journal_fd;
+	int target_fd; /* -1: none */
+};
+
+/* How a process ended. */
+struct worker_end {
+	struct reason why;
+	/* With an error, or by a signal that is not what one kills by; or we had reason to kill it. */
+	bool crashed;
 };
 
 /* None of these may destroy the pool; all may take, use and drop leases. why: "" when err is 0. */
@@ -59,32 +68,42 @@ struct worker_events {
 	void (*broken)(struct worker_lease *lease, int err, const struct reason *why);
 	/* stats: NULL when the process has none. */
 	void (*stats)(struct worker_lease *lease, const struct ctl_stats *stats);
-	/* The process is gone; the lease has ended. */
-	void (*died)(struct worker_lease *lease, const struct reason *why);
+	/* The process has ended; `died` follows once its I/O has, too. Must not drop a lease. */
+	void (*lost)(struct worker_lease *lease, const struct worker_end *end);
+	/* Nothing of the process touches the device any more; the lease has ended. */
+	void (*died)(struct worker_lease *lease, const struct worker_end *end);
 	void (*all_left)(void *ctx); /* after worker_pool_leave */
 };
 
 struct worker_config {
 	const char *binary; /* path of ringwayd-data; borrowed */
+	const char *rundir; /* for fences; borrowed */
 	unsigned int nr_processes;
 	bool no_sandbox;
 	bool verbose;
 };
 
-/* Starts the processes. -errno of the first that can't be started. */
+/*
+ * Starts the processes. -errno of the first that can't be started. None is ready before the I/O of
+ * those that a ringwayd before this one has left has ended.
+ */
 int worker_pool_create(struct worker_pool **pool, struct rwy_loop *loop,
 		       const struct worker_config *config, const struct worker_events *events,
 		       void *ctx);
 /* Lets go: processes that still run see EOF, finish what they have and exit, unseen. No lease may
  * be held. NULL is fine. */
 void worker_pool_destroy(struct worker_pool *pool);
-/* Closes the sockets: each process finishes what it has and exits, or is killed after a while. */
+/* Closes the sockets: each process finishes what it has and exits, or is killed after a while. What
+ * is under way even then, the next ringwayd waits for. */
 void worker_pool_leave(struct worker_pool *pool);
 
 /* The least loaded process that is ready. -EAGAIN: none is; `ready` will be called. */
 int worker_take(struct worker_pool *pool, struct worker_lease *lease);
 /* Why none is ready: what became of the last that failed. NULL: one is, or none has failed yet. */
 const struct reason *worker_pool_trouble(struct worker_pool *pool);
+/* Is I/O of data processes that a ringwayd before this one has left still under way? `ready` is called
+ * after it. */
+bool worker_pool_has_leftovers(const struct worker_pool *pool);
 /* Ends a lease whose device is not attached (any more). A lease not held is fine. */
 void worker_drop(struct worker_lease *lease);
 

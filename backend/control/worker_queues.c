@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sums up what a data process says about the queues of one device. Trusts no order of its answers.
- * Called by worker.c.
+ * Called by worker_lease.c.
  */
 #include "backend/control/worker_queues.h"
 #include <string.h>

@@ -2,7 +2,7 @@
 /*
  * A device's queues in its data process. To that, each is a device of its own; to the rest of
  * control they are one, attached when all are and detached when none is left. Pure bookkeeping.
- * Called by worker.c.
+ * Called by worker_lease.c.
  */
 #pragma once
 #include "backend/control/worker.h"

@@ -17,7 +17,8 @@
 
 extern char **environ;
 
-static int list_actions(posix_spawn_file_actions_t *actions, int socket_fd)
+/* The socket first: the fence's number is none that this overwrites (worker_fence.h). */
+static int list_actions(posix_spawn_file_actions_t *actions, int socket_fd, int fence_fd)
 {
 	int err = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
 
@@ -26,7 +27,9 @@ static int list_actions(posix_spawn_file_actions_t *actions, int socket_fd)
 	if (!err)
 		err = posix_spawn_file_actions_adddup2(actions, socket_fd, CTL_FD);
 	if (!err)
-		err = posix_spawn_file_actions_addclosefrom_np(actions, CTL_FD + 1);
+		err = posix_spawn_file_actions_adddup2(actions, fence_fd, CTL_FENCE_FD);
+	if (!err)
+		err = posix_spawn_file_actions_addclosefrom_np(actions, CTL_FENCE_FD + 1);
 	return -err;
 }
 
@@ -50,7 +53,7 @@ static int set_attributes(posix_spawnattr_t *attr)
 	return -err;
 }
 
-static int spawn(const struct worker_config *config, int socket_fd, pid_t *pid)
+static int spawn(const struct worker_config *config, int socket_fd, int fence_fd, pid_t *pid)
 {
 	char *argv[4] = {(char *)config->binary};
 	unsigned int argc = 1;
@@ -68,7 +71,7 @@ static int spawn(const struct worker_config *config, int socket_fd, pid_t *pid)
 	err = -posix_spawnattr_init(&attr);
 	if (err)
 		goto err_actions;
-	err = list_actions(&actions, socket_fd);
+	err = list_actions(&actions, socket_fd, fence_fd);
 	if (!err)
 		err = set_attributes(&attr);
 	if (!err)
@@ -79,7 +82,8 @@ err_actions:
 	return err;
 }
 
-int worker_spawn(const struct worker_config *config, pid_t *pid, int *pidfd, int *socket_fd)
+int worker_spawn(const struct worker_config *config, int fence_fd, pid_t *pid, int *pidfd,
+		 int *socket_fd)
 {
 	int pair[2];
 
@@ -88,7 +92,7 @@ int worker_spawn(const struct worker_config *config, pid_t *pid, int *pidfd, int
 	_rwy_close int ours = pair[0];
 	_rwy_close int theirs = pair[1];
 
-	int err = spawn(config, theirs, pid);
+	int err = spawn(config, theirs, fence_fd, pid);
 	if (err)
 		return err;
 	*pidfd = pidfd_open(*pid, 0);

@@ -25,7 +25,7 @@ static const struct engine_ops *engine_of(uint32_t ctl_engine)
 }
 
 /* NULL, or what is wrong with a message. */
-static const char *judge(const struct ctl_attach *msg, int fd)
+static const char *judge(const struct ctl_attach *msg, const struct blkback_files *files)
 {
 	if (msg->domid >= DOMID_FIRST_RESERVED)
 		return "no such domain id";
@@ -37,7 +37,7 @@ static const char *judge(const struct ctl_attach *msg, int fd)
 		return "the target is too large";
 	if (!engine_of(msg->engine))
 		return "unknown engine";
-	if ((msg->engine == CTL_ENGINE_FILE) != (fd >= 0))
+	if ((msg->engine == CTL_ENGINE_FILE) != (files->target >= 0))
 		return "the target's file is missing, or one came that nobody asked for";
 	return NULL;
 }
@@ -71,11 +71,52 @@ static void destroy(struct blkback *dev)
 	free(dev);
 }
 
-int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
-		   const struct blkback_owner *owner, void *owner_ctx, struct blkback **out,
-		   char *reason)
+static int open_journal(struct blkback *dev, const struct ctl_attach *msg, int fd,
+			const char **what)
 {
-	const char *what = judge(msg, fd);
+	uint32_t slot_bytes = rwy_blk_slot_bytes(dev->abi);
+
+	return journal_open(&dev->journal, fd, rwy_ring_slots(msg->nr_ring_pages, slot_bytes),
+			    what);
+}
+
+static int open_engine(struct blkback *dev, const struct ctl_attach *msg, int fd)
+{
+	const struct engine_params params = {
+		.fd = fd,
+		.direct = msg->flags & CTL_DIRECT,
+		.lost = &dev->journal.header->lost,
+	};
+
+	return engine_of(msg->engine)->open(&dev->lane->uring.host, &params, &dev->engine);
+}
+
+/* The device has its journal: engine and queue. */
+static int start(struct blkback *dev, const struct ctl_attach *msg, int target, const char **what)
+{
+	const struct blkqueue_params params = {
+		.ring_gref = msg->ring_gref,
+		.nr_ring_pages = msg->nr_ring_pages,
+		.evtchn = msg->evtchn,
+		.journal = &dev->journal,
+	};
+
+	*what = "cannot open the engine";
+	int err = open_engine(dev, msg, target);
+
+	if (err)
+		return err;
+	err = blkqueue_start(&dev->queue, dev, &params, what);
+	if (err)
+		dev->engine->ops->close(dev->engine);
+	return err;
+}
+
+int blkback_attach(struct lane *lane, const struct ctl_attach *msg,
+		   const struct blkback_files *files, const struct blkback_owner *owner,
+		   void *owner_ctx, struct blkback **out, char *reason)
+{
+	const char *what = judge(msg, files);
 	struct blkback *dev;
 	int err = -EINVAL;
 
@@ -88,26 +129,20 @@ int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
 		goto err_say;
 	dev->owner = owner;
 	dev->owner_ctx = owner_ctx;
-	what = "cannot open the engine";
-	err = engine_of(msg->engine)
-		      ->open(&lane->uring.host,
-			     &(struct engine_params){.fd = fd, .direct = msg->flags & CTL_DIRECT},
-			     &dev->engine);
+	err = open_journal(dev, msg, files->journal, &what);
 	if (err)
-		goto err_free;
-	err = blkqueue_start(&dev->queue, dev,
-			     &(struct blkqueue_params){.ring_gref = msg->ring_gref,
-						       .nr_ring_pages = msg->nr_ring_pages,
-						       .evtchn = msg->evtchn},
-			     &what);
+		goto err_destroy;
+	journal_set_busy(&dev->journal, true);
+	err = start(dev, msg, files->target, &what);
+	journal_set_busy(&dev->journal, false);
 	if (err)
-		goto err_close_engine;
+		goto err_close_journal;
 	*out = dev;
 	return 0;
 
-err_close_engine:
-	dev->engine->ops->close(dev->engine);
-err_free:
+err_close_journal:
+	journal_close(&dev->journal);
+err_destroy:
 	destroy(dev);
 err_say:
 	snprintf(reason, CTL_REASON_BYTES, "%s: %s", what, strerror(-err));
@@ -140,6 +175,7 @@ void blkback_broken(struct blkback *dev, int err, const char *reason)
 void blkback_stopped(struct blkback *dev)
 {
 	dev->engine->ops->close(dev->engine);
+	journal_close(&dev->journal);
 	dev->owner->detached(dev->owner_ctx, dev);
 	destroy(dev);
 }

@@ -9,6 +9,7 @@
 #include "backend/ctl_msg.h"
 #include "backend/data/blkqueue.h"
 #include "backend/data/guestlog.h"
+#include "backend/data/journal.h"
 #include "backend/engine/engine.h"
 #include "ring/blk_wire.h"
 
@@ -29,6 +30,7 @@ struct blkback {
 	struct guestlog *log;
 	enum rwy_blk_abi abi;
 	struct rwy_blk_limits limits;
+	struct journal journal; /* of its queue; the engine's losses are in it too */
 	struct engine *engine;
 	struct ctl_stats stats; /* in_flight, events and notifies are filled in by blkback_stats */
 	struct blkqueue queue;
@@ -37,14 +39,20 @@ struct blkback {
 	LIST_ENTRY(blkback) link; /* the owner's */
 };
 
+/* What comes with a message: -1 for what does not. */
+struct blkback_files {
+	int journal;
+	int target; /* of engines that have one */
+};
+
 /*
- * Serve a frontend. fd is the target (-1 for engines without) and stays the caller's, who may close
- * it afterwards. On failure -errno, one sentence in reason (CTL_REASON_BYTES), and nothing left
- * behind.
+ * Serve a frontend, from where the journal says that another process has left it. The files stay the
+ * caller's, who may close them afterwards. On failure -errno, one sentence in reason
+ * (CTL_REASON_BYTES), and nothing left behind.
  */
-int blkback_attach(struct lane *lane, const struct ctl_attach *msg, int fd,
-		   const struct blkback_owner *owner, void *owner_ctx, struct blkback **dev,
-		   char *reason);
+int blkback_attach(struct lane *lane, const struct ctl_attach *msg,
+		   const struct blkback_files *files, const struct blkback_owner *owner,
+		   void *owner_ctx, struct blkback **dev, char *reason);
 /* Answer what is in flight, refuse what is left in the ring, then leave: ends in owner->detached.
  * Idempotent. */
 void blkback_detach(struct blkback *dev);

@@ -146,21 +146,45 @@ static void start(struct blkqueue *q, struct request *req)
 	}
 }
 
+static bool is_in_ring(const struct blkqueue *q)
+{
+	return q->ring.req_seen != q->ring.req_cons;
+}
+
+/* Is there anything to do? What is in the ring of a queue that stops is for its successor. */
+static bool requests_left(const struct blkqueue *q)
+{
+	return !STAILQ_EMPTY(&q->again) || (q->state == BLKQUEUE_SERVING && is_in_ring(q));
+}
+
+/* The next request, in its journal entry. Those of a predecessor come first: it took them before any
+ * that are in the ring now. */
+static struct request *take_next(struct blkqueue *q)
+{
+	struct request *req = STAILQ_FIRST(&q->again);
+	uint32_t req_index = q->ring.req_cons;
+
+	if (req) {
+		STAILQ_REMOVE_HEAD(&q->again, link);
+		return req;
+	}
+	req = request_get(&q->tags);
+	rwy_ring_back_take_request(&q->ring, req->entry->slot, q->ring.slot_bytes);
+	journal_take(req->entry, req_index);
+	q->in_flight++;
+	return req;
+}
+
 /*
- * Take the next request; a buffer is there for it already, since what it is shows only when the
- * slot was taken. Requests that pass join the batch, the others are owed their refusal.
+ * Open a request; a buffer is there for it already, since what it is shows only when the slot was
+ * taken. Requests that pass join the batch, the others are owed their refusal.
  */
-static void take_one(struct blkqueue *q, void *buf, struct request_list *batch,
+static void open_one(struct blkqueue *q, struct request *req, void *buf, struct request_list *batch,
 		     struct grantcopy *copy)
 {
 	struct blkback *dev = q->dev;
-	uint8_t slot[RWY_BLK_MAX_SLOT_BYTES];
-	enum rwy_blk_fault fault;
+	enum rwy_blk_fault fault = request_open(req, dev->abi, &dev->limits);
 
-	rwy_ring_back_take_request(&q->ring, slot, q->ring.slot_bytes);
-	struct request *req = request_take(&q->tags, dev->abi, slot, &dev->limits, &fault);
-
-	q->in_flight++;
 	if (fault) {
 		dev->stats.bad_requests++;
 		log_guest(q, RWY_LOG_WARNING, "bad request: %s", rwy_blk_fault_text(fault));
@@ -197,33 +221,35 @@ static void start_batch(struct blkqueue *q, struct request_list *batch,
 static uint32_t take(struct blkqueue *q, uint32_t budget)
 {
 	struct request_list batch = STAILQ_HEAD_INITIALIZER(batch);
-	struct lane *lane = q->dev->lane;
+	struct gbuf_pool *bufs = &q->dev->lane->bufs;
 	struct grantcopy copy;
 	uint32_t taken = 0;
-	int ready = rwy_ring_back_poll(&q->ring);
-	void *buf;
+	int ready = q->state == BLKQUEUE_SERVING ? rwy_ring_back_poll(&q->ring) : 0;
 
 	if (ready < 0) {
 		break_queue(q, ready, "the frontend broke the ring protocol");
 		return 0;
 	}
-	if (budget > (uint32_t)ready)
-		budget = (uint32_t)ready;
-	grantcopy_begin(&copy, lane, q->dev->domid);
-	while (taken < budget && (buf = gbuf_get(&lane->bufs))) {
-		take_one(q, buf, &batch, &copy);
-		taken++;
+	grantcopy_begin(&copy, q->dev->lane, q->dev->domid);
+	for (; taken < budget && requests_left(q) && bufs->nr_free > 0; taken++) {
+		struct request *req = take_next(q);
+
+		open_one(q, req, gbuf_get(bufs), &batch, &copy);
 	}
+	if (taken == 0)
+		return 0;
+	journal_taken(q->journal, q->ring.req_cons);
 	grantcopy_run(&copy);
 	start_batch(q, &batch, &copy);
 	return taken;
 }
 
+/* A broken ring refuses: then nobody waits for the answer, and the journal says so. */
 static void put_answer(struct blkqueue *q, struct request *req)
 {
-	struct blkback *dev = q->dev;
 	uint8_t rsp[RWY_BLK_MAX_SLOT_BYTES];
-	uint32_t len = rwy_blk_encode_response(dev->abi,
+	uint32_t rsp_index = q->ring.rsp_prod;
+	uint32_t len = rwy_blk_encode_response(q->dev->abi,
 					       &(struct rwy_blk_response){
 						       .id = req->blk.id,
 						       .wire_op = req->blk.wire_op,
@@ -231,9 +257,25 @@ static void put_answer(struct blkqueue *q, struct request *req)
 					       },
 					       rsp);
 
-	/* Refused only by a ring that is broken: then nobody waits for the answer. */
-	rwy_ring_back_put_response(&q->ring, rsp, len);
-	gbuf_put(&dev->lane->bufs, req->buf);
+	if (rwy_ring_back_put_response(&q->ring, rsp, len) == 0)
+		journal_answer(req->entry, rsp_index);
+}
+
+static void publish(struct blkqueue *q)
+{
+	journal_intend(q->journal, q->ring.rsp_prod);
+	bool must_notify = rwy_ring_back_push(&q->ring);
+
+	journal_commit(q->journal, q->ring.rsp_pushed);
+	if (must_notify)
+		lane_notify(q->dev->lane, &q->task);
+}
+
+static void give_back(struct blkqueue *q, struct request *req)
+{
+	if (!q->ring.broken)
+		journal_free(req->entry);
+	gbuf_put(&q->dev->lane->bufs, req->buf);
 	request_put(&q->tags, req);
 	q->in_flight--;
 }
@@ -252,6 +294,8 @@ static void answer(struct blkqueue *q)
 	struct grantcopy copy;
 	struct request *req;
 
+	if (STAILQ_EMPTY(&q->owed))
+		return;
 	grantcopy_begin(&copy, q->dev->lane, q->dev->domid);
 	for (uint32_t n = 0; n < DATA_TURN_REQUESTS && (req = STAILQ_FIRST(&q->owed)); n++) {
 		STAILQ_REMOVE_HEAD(&q->owed, link);
@@ -260,14 +304,17 @@ static void answer(struct blkqueue *q)
 			grantcopy_add(&copy, req);
 	}
 	grantcopy_run(&copy);
-	while ((req = STAILQ_FIRST(&batch))) {
-		STAILQ_REMOVE_HEAD(&batch, link);
+	STAILQ_FOREACH(req, &batch, link)
+	{
 		if (owes_data(q, req) && !copy_succeeded(q, req, &copy))
 			req->status = BLKIF_RSP_ERROR;
 		put_answer(q, req);
 	}
-	if (rwy_ring_back_push(&q->ring))
-		lane_notify(q->dev->lane, &q->task);
+	publish(q);
+	while ((req = STAILQ_FIRST(&batch))) {
+		STAILQ_REMOVE_HEAD(&batch, link);
+		give_back(q, req);
+	}
 }
 
 /* A ring that stays mapped is the guest's page that it does not get back: nothing else shows it. */
@@ -288,29 +335,27 @@ static void release(struct blkqueue *q)
 	request_set_fini(&q->tags);
 }
 
-static bool requests_left(const struct blkqueue *q)
+static bool is_refusing(const struct blkqueue *q)
 {
-	return q->ring.req_seen != q->ring.req_cons;
+	return q->state == BLKQUEUE_CLOSING && STAILQ_EMPTY(&q->again);
 }
 
 /* Those that had been published when it was closed: what comes later is nobody's. */
 static void refuse_rest(struct blkqueue *q)
 {
-	uint8_t slot[RWY_BLK_MAX_SLOT_BYTES];
-	enum rwy_blk_fault fault;
+	for (uint32_t n = 0; n < DATA_TURN_REQUESTS && is_in_ring(q); n++) {
+		struct request *req = take_next(q);
 
-	for (uint32_t n = 0; n < DATA_TURN_REQUESTS && requests_left(q); n++) {
-		rwy_ring_back_take_request(&q->ring, slot, q->ring.slot_bytes);
-		q->in_flight++;
-		owe(q, request_take(&q->tags, q->dev->abi, slot, &q->dev->limits, &fault),
-		    BLKIF_RSP_ERROR);
+		request_open(req, q->dev->abi, &q->dev->limits);
+		owe(q, req, BLKIF_RSP_ERROR);
 	}
+	journal_taken(q->journal, q->ring.req_cons);
 }
 
 static bool is_over(const struct blkqueue *q)
 {
-	return q->in_flight == 0 && (q->state == BLKQUEUE_STOPPING ||
-				     (q->state == BLKQUEUE_CLOSING && !requests_left(q)));
+	return q->in_flight == 0 &&
+	       (q->state == BLKQUEUE_STOPPING || (q->state == BLKQUEUE_CLOSING && !is_in_ring(q)));
 }
 
 /* What comes after a turn. Sleep only after the ring was asked for an event and found empty. */
@@ -319,15 +364,18 @@ static enum lane_next settle(struct blkqueue *q, uint32_t budget)
 	if (!STAILQ_EMPTY(&q->owed))
 		return LANE_AGAIN;
 	if (is_over(q)) {
+		journal_set_busy(q->journal, false);
 		release(q);
 		blkback_stopped(q->dev);
 		return LANE_GONE;
 	}
-	if (q->state == BLKQUEUE_CLOSING && requests_left(q))
-		return LANE_AGAIN;
-	if (q->state != BLKQUEUE_SERVING)
+	if (q->state == BLKQUEUE_BROKEN)
 		return LANE_SILENT;
+	if (is_refusing(q) && is_in_ring(q))
+		return LANE_AGAIN;
 	if (!requests_left(q)) {
+		if (q->state != BLKQUEUE_SERVING)
+			return LANE_SILENT;
 		int more = rwy_ring_back_arm(&q->ring, 1);
 
 		if (more < 0) {
@@ -344,12 +392,17 @@ static enum lane_next turn(struct lane_task *task, uint32_t budget, uint32_t *ta
 {
 	struct blkqueue *q = (struct blkqueue *)task;
 
-	if (q->state == BLKQUEUE_SERVING)
-		*taken = take(q, budget);
-	else if (q->state == BLKQUEUE_CLOSING)
+	journal_set_busy(q->journal, true);
+	if (is_refusing(q))
 		refuse_rest(q);
+	else if (q->state != BLKQUEUE_BROKEN)
+		*taken = take(q, budget);
 	answer(q);
-	return settle(q, budget);
+	enum lane_next next = settle(q, budget);
+
+	if (next != LANE_GONE) /* with its journal */
+		journal_set_busy(q->journal, false);
+	return next;
 }
 
 static int map_ring(struct blkqueue *q, const struct blkqueue_params *params)
@@ -366,26 +419,51 @@ static int map_ring(struct blkqueue *q, const struct blkqueue_params *params)
 	return errno ? -errno : -EIO;
 }
 
-int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
-		   const char **what)
+/* Tags for all the journal's entries; those of the backlog are in flight. */
+static int make_tags(struct blkqueue *q, const struct journal_backlog *backlog)
 {
-	*q = (struct blkqueue){.task.turn = turn, .dev = dev};
+	int err = request_set_init(&q->tags, q->journal, q);
+
+	if (err)
+		return err;
+	for (uint32_t n = 0; n < backlog->nr; n++)
+		STAILQ_INSERT_TAIL(&q->again, &q->tags.all[backlog->entry[n]], link);
+	q->in_flight = backlog->nr;
+	return 0;
+}
+
+static int open_ring(struct blkqueue *q, const char **what)
+{
+	struct journal_backlog backlog;
+	int err = journal_attach(q->journal, &q->ring, q->ring_pages, q->nr_ring_pages,
+				 rwy_blk_slot_bytes(q->dev->abi), &backlog, what);
+
+	if (err)
+		return err;
+	*what = "no memory for the ring's requests";
+	return make_tags(q, &backlog);
+}
+
+static void init(struct blkqueue *q, struct blkback *dev, struct journal *journal)
+{
+	*q = (struct blkqueue){.task.turn = turn, .dev = dev, .journal = journal};
+	STAILQ_INIT(&q->again);
 	STAILQ_INIT(&q->owed);
 	STAILQ_INIT(&q->data_waiting);
 	STAILQ_INIT(&q->flush_riders);
 	STAILQ_INIT(&q->flush_waiting);
+}
+
+int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
+		   const char **what)
+{
+	init(q, dev, params->journal);
 	*what = "cannot map the pages that ring-ref names; are they granted to us?";
 	int err = map_ring(q, params);
 
 	if (err)
 		return err;
-	*what = "the ring's indexes are out of range";
-	err = rwy_ring_back_attach(&q->ring, q->ring_pages, q->nr_ring_pages,
-				   rwy_blk_slot_bytes(dev->abi));
-	if (err)
-		goto err_unmap;
-	*what = "no memory for the ring's requests";
-	err = request_set_init(&q->tags, q->ring.nr_slots, q);
+	err = open_ring(q, what);
 	if (err)
 		goto err_unmap;
 	*what = "cannot bind the port that event-channel names; is it open to us?";

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One ring of a vbd, served as a task of a lane: takes requests in bounded turns, moves their data,
- * hands them to the device's engine, and answers. Trust: everything in the ring is the guest's; the
+ * hands them to the device's engine, and answers; each step in the journal before it counts, so
+ * that a successor can go on at any instruction. Trust: everything in the ring is the guest's; the
  * ring protocol is checked by ring/, requests by rwy_blk_validate, grefs by the hypervisor. A
  * broken ring makes the queue silent until it is stopped. Owned and called by blkback. Threads: the
  * lane's.
  */
 #pragma once
+#include "backend/data/journal.h"
 #include "backend/data/lane.h"
 #include "backend/data/request.h"
 #include "ring/ring.h"
@@ -16,7 +18,7 @@ struct blkback;
 enum blkqueue_state {
 	BLKQUEUE_SERVING,
 	BLKQUEUE_BROKEN,   /* takes and answers nothing */
-	BLKQUEUE_STOPPING, /* takes nothing; answers what it took */
+	BLKQUEUE_STOPPING, /* takes nothing new; answers what it or its predecessor took */
 	BLKQUEUE_CLOSING,  /* the same, and refuses what is left in the ring */
 };
 
@@ -24,6 +26,7 @@ struct blkqueue_params {
 	const uint32_t *ring_gref;
 	uint32_t nr_ring_pages;
 	uint32_t evtchn; /* the frontend's port */
+	struct journal *journal;
 };
 
 struct blkqueue {
@@ -31,10 +34,12 @@ struct blkqueue {
 	struct blkback *dev;
 	enum blkqueue_state state;
 	struct rwy_ring_back ring;
+	struct journal *journal; /* the device's */
 	void *ring_pages;
 	uint32_t nr_ring_pages;
 	struct request_set tags;
-	struct request_list owed; /* done, to be answered */
+	struct request_list again; /* taken by a predecessor, to be done again first, in order */
+	struct request_list owed;  /* done, to be answered */
 	/* Reads and writes in the engine, and those that wait because there are enough. */
 	uint32_t nr_under_way;
 	struct request_list data_waiting;
@@ -43,12 +48,13 @@ struct blkqueue {
 	struct request *flushing;
 	struct request_list flush_riders;
 	struct request_list flush_waiting;
-	uint32_t in_flight; /* taken and not yet answered */
+	uint32_t in_flight; /* taken, also by a predecessor, and not yet answered */
 };
 
 /*
- * Map the ring, bind the port, look for requests, notify the frontend once. On failure -errno,
- * *what says which step it was (a static string), and nothing is left behind.
+ * Map the ring, find in the journal where it was left, bind the port, look for requests, notify the
+ * frontend once. On failure -errno, *what says which step it was (a static string), and nothing is
+ * left behind.
  */
 int blkqueue_start(struct blkqueue *q, struct blkback *dev, const struct blkqueue_params *params,
 		   const char **what);

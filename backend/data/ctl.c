@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "backend/data/ctl.h"
-#include "common/cleanup.h"
+#include "common/log.h"
 
 /* Messages taken in one round, so that control cannot keep the guests waiting. */
 #define ROUND_MESSAGES 16u
+/* That come with a message. */
+#define MAX_FILES 2u
 
 union ctl_packet {
 	struct ctl_header header;
@@ -149,14 +151,14 @@ static void detached(void *ctx, struct blkback *dev)
 
 static const struct blkback_owner owner = {.broken = broken, .detached = detached};
 
-static void attach(struct ctl *ctl, const struct ctl_attach *msg, int fd)
+static void attach(struct ctl *ctl, const struct ctl_attach *msg, const struct blkback_files *files)
 {
 	char reason[CTL_REASON_BYTES] = "there are too many devices, or one of this number";
 	struct blkback *dev;
 	int err = -EINVAL;
 
 	if (ctl->nr_devices < DATA_MAX_DEVICES && !find(ctl, msg->header.device_id))
-		err = blkback_attach(ctl->lane, msg, fd, &owner, ctl, &dev, reason);
+		err = blkback_attach(ctl->lane, msg, files, &owner, ctl, &dev, reason);
 	if (!err) {
 		LIST_INSERT_HEAD(&ctl->devices, dev, link);
 		ctl->nr_devices++;
@@ -189,13 +191,14 @@ static void stats(struct ctl *ctl, uint32_t device_id)
 	say(ctl, &reply, sizeof(reply));
 }
 
-/* A packet of bytes bytes, and the file that came with it or -1, which the caller closes. */
-static void dispatch(struct ctl *ctl, const union ctl_packet *packet, size_t bytes, int fd)
+/* A packet of bytes bytes, and the files that came with it, which the caller closes. */
+static void dispatch(struct ctl *ctl, const union ctl_packet *packet, size_t bytes,
+		     const struct blkback_files *files)
 {
 	uint32_t id = packet->header.device_id;
 
 	if (bytes == sizeof(packet->attach) && packet->header.type == CTL_ATTACH)
-		attach(ctl, &packet->attach, fd);
+		attach(ctl, &packet->attach, files);
 	else if (bytes == sizeof(packet->device) && packet->header.type == CTL_DETACH)
 		detach(ctl, id);
 	else if (bytes == sizeof(packet->device) && packet->header.type == CTL_STATS)
@@ -205,12 +208,32 @@ static void dispatch(struct ctl *ctl, const union ctl_packet *packet, size_t byt
 			  bytes >= sizeof(packet->header) ? packet->header.type : 0, bytes);
 }
 
-/* One packet; its length, 0 at EOF, or -errno. At most one file: *fd, or -1. */
-static ssize_t receive(struct ctl *ctl, union ctl_packet *packet, int *fd)
+/* The journal comes first, then the target; -1 for what did not come. */
+static void take_files(struct msghdr *msg, struct blkback_files *files)
+{
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+	int fds[MAX_FILES] = {-1, -1};
+
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len <= CMSG_LEN(sizeof(fds)))
+		memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
+	*files = (struct blkback_files){.journal = fds[0], .target = fds[1]};
+}
+
+static void close_files(const struct blkback_files *files)
+{
+	if (files->journal >= 0)
+		close(files->journal);
+	if (files->target >= 0)
+		close(files->target);
+}
+
+/* One packet; its length, 0 at EOF, or -errno: then there are no files to close. */
+static ssize_t receive(struct ctl *ctl, union ctl_packet *packet, struct blkback_files *files)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(MAX_FILES * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = packet, .iov_len = sizeof(*packet)};
 	struct msghdr msg = {.msg_iov = &iov,
@@ -219,17 +242,12 @@ static ssize_t receive(struct ctl *ctl, union ctl_packet *packet, int *fd)
 			     .msg_controllen = sizeof(control)};
 	ssize_t n;
 
-	*fd = -1;
 	do
 		n = recvmsg(ctl->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+	take_files(&msg, files);
 	return n;
 }
 
@@ -240,8 +258,8 @@ static void receive_some(struct lane_watch *watch, uint32_t poll_mask)
 	(void)poll_mask;
 	for (uint32_t n = 0; n < ROUND_MESSAGES && ctl->input.poll_mask; n++) {
 		union ctl_packet packet = {0};
-		_rwy_close int fd = -1;
-		ssize_t bytes = receive(ctl, &packet, &fd);
+		struct blkback_files files;
+		ssize_t bytes = receive(ctl, &packet, &files);
 
 		if (bytes == -EAGAIN)
 			return;
@@ -249,7 +267,8 @@ static void receive_some(struct lane_watch *watch, uint32_t poll_mask)
 			leave(ctl);
 			return;
 		}
-		dispatch(ctl, &packet, (size_t)bytes, fd);
+		dispatch(ctl, &packet, (size_t)bytes, &files);
+		close_files(&files);
 	}
 }
 

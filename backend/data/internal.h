@@ -11,26 +11,28 @@
  * 	blkback      a vbd: what it was offered, its engine, its counters, attach and detach
  * 	  blkqueue   one ring of it, a task of a lane: take, copy, submit, answer
  * 	  request    a tag: one request from slot to response
+ * 	  journal    what was taken and not answered, where it outlives us; a tag's entry in it
  * 	  guestlog   what may be logged at a guest's doing; outlives its devices
  * 	  grantcopy  data between a guest's pages and grant buffers, a batch at a time
  * 	../engine    where blocks go
  *
  * A round of a lane: completions and events make tasks runnable; each runnable task gets one
- * bounded turn; then one submit. A request goes blkqueue.take -> request_take (decode, validate) ->
- * grant copy (writes) -> engine -> blkqueue.answer (grant copy for reads, response, publish,
- * notify).
+ * bounded turn; then one submit. A request goes blkqueue.take (slot to journal entry) ->
+ * request_open (decode, validate) -> grant copy (writes) -> engine -> blkqueue.answer (grant copy for
+ * reads, response, publish, notify, entry free). What a dead process had taken and not answered
+ * enters at request_open, before anything new.
  *
  * Where what is to come has its place: a second lane is a second struct lane and thread, and ctl
  * stays with the first; a second queue is a second blkqueue of a blkback; a vif is another task
- * beside blkqueue; sched sits between take and the submit to the engine (blkqueue.c, start); the
- * journal's entry is opened in request_take and closed in request_put; persistent grants replace
- * the copy of grantcopy.c.
+ * beside blkqueue; sched sits between take and the submit to the engine (blkqueue.c, start);
+ * persistent grants replace the copy of grantcopy.c.
  */
 #pragma once
 
 #define DATA_MAX_DEVICES 1024u
 
-/* Registered files: a target per device, the control socket, the event channel, some to spare. */
+/* Registered files: a target per device, the fence, the control socket, the event channel, some to
+ * spare. */
 #define DATA_FILES (DATA_MAX_DEVICES + 8u)
 
 /* Entries that can be prepared between two submits; a fuller queue is submitted early. */

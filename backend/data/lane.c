@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <xentoollog.h>
 #include "backend/data/lane.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 /* The most ports that a domain can have (FIFO event channels, 17 bits). */
@@ -195,11 +197,15 @@ static void note_event(struct lane *lane, uint32_t port)
 	lane_wake(lane, task);
 }
 
-static bool has_input(int fd)
+static bool has_input(struct lane *lane)
 {
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	struct pollfd pfd = {.fd = xenevtchn_fd(lane->evtchn), .events = POLLIN};
 
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLIN);
+	if (poll(&pfd, 1, 0) != 1)
+		return false;
+	if (!(pfd.revents & POLLIN))
+		lane->err = -EIO;
+	return pfd.revents & POLLIN;
 }
 
 /*
@@ -209,11 +215,9 @@ static bool has_input(int fd)
 static void read_events(struct lane_watch *watch, uint32_t poll_mask)
 {
 	struct lane *lane = watch->ctx;
-	int fd = xenevtchn_fd(lane->evtchn);
 
-	if (!(poll_mask & POLLIN))
-		lane->err = -EIO;
-	for (uint32_t n = 0; !lane->err && n < DATA_ROUND_EVENTS && has_input(fd); n++) {
+	(void)poll_mask;
+	for (uint32_t n = 0; !lane->err && n < DATA_ROUND_EVENTS && has_input(lane); n++) {
 		int port = xenevtchn_pending(lane->evtchn);
 
 		if (port >= 0)
@@ -350,6 +354,29 @@ void lane_stop(struct lane *lane)
 	lane->stopped = true;
 }
 
+/*
+ * Through an epoll instance, which is what the table of the io_uring holds: the kernel may go
+ * through a dead process's table long after the process, and its event channels have to be closed
+ * with it, or its successor could not bind them.
+ */
+static int watch_events(struct lane *lane)
+{
+	struct epoll_event input = {.events = EPOLLIN};
+	_rwy_close int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, xenevtchn_fd(lane->evtchn), &input) < 0)
+		return -errno;
+	return lane_watch(lane, &lane->evtchn_watch, epoll, POLLIN, read_events, lane);
+}
+
+/* The table lets go of it when the last I/O has ended, whatever has become of the process. */
+static int hold_fence(struct lane *lane, int fd)
+{
+	int slot = fd < 0 ? 0 : lane->uring.host.add_file(&lane->uring.host, fd);
+
+	return slot < 0 ? slot : 0;
+}
+
 static int open_handles(struct lane *lane)
 {
 	lane->evtchn = xenevtchn_open(&library_logger, 0);
@@ -400,8 +427,12 @@ int lane_create(struct lane **out, const struct lane_params *params)
 		rwy_error("cannot set up io_uring: %s", strerror(-err));
 		goto err_fini_bufs;
 	}
-	err = lane_watch(lane, &lane->evtchn_watch, xenevtchn_fd(lane->evtchn), POLLIN, read_events,
-			 lane);
+	err = hold_fence(lane, params->fence_fd);
+	if (err) {
+		rwy_error("cannot hold the fence: %s", strerror(-err));
+		goto err_fini_uring;
+	}
+	err = watch_events(lane);
 	if (err) {
 		rwy_error("cannot watch the event channel: %s", strerror(-err));
 		goto err_fini_uring;

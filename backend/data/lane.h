@@ -77,6 +77,7 @@ struct lane_watch {
 struct lane_params {
 	uint32_t nr_bufs;
 	uint64_t (*now_ns)(void); /* any monotonic clock */
+	int fence_fd;		  /* to be held until the last I/O of the lane has ended, or -1 */
 };
 
 #define LANE_COPY_SEGS (DATA_TURN_REQUESTS * RWY_BLK_MAX_DIRECT_SEGS)
@@ -99,7 +100,8 @@ struct lane {
 	bool stopped;
 };
 
-/* Opens the Xen handles and the io_uring. 0, or -errno with one log line. */
+/* Opens the Xen handles and the io_uring; the fence's fd stays the caller's, who closes it, so that
+ * the io_uring is the only one to hold it. 0, or -errno with one log line. */
 int lane_create(struct lane **lane, const struct lane_params *params);
 /* No task is bound and no I/O in flight. */
 void lane_destroy(struct lane *lane);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * ringwayd-data: serves the rings of one or more guests. Started by ringwayd with the control
- * socket as fd 3; opens its Xen handles and io_uring, enters the sandbox, says hello, and serves
- * until control closes the socket. Trusts control; no guest. See internal.h for the map.
+ * socket as fd 3 and the fence as fd 4; opens its Xen handles and io_uring, enters the sandbox, says
+ * hello, and serves until control closes the socket. Trusts control; no guest. See internal.h for
+ * the map.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "backend/data/ctl.h"
 #include "backend/data/lane.h"
 #include "backend/data/sandbox.h"
@@ -90,6 +93,13 @@ static bool is_control_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
+static bool is_fence(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 /* We leave when control closes the socket, after the guests were answered: not earlier because a
  * terminal or a service manager signals the whole group. */
 static void ignore_signals(void)
@@ -134,11 +144,17 @@ int main(int argc, char **argv)
 		rwy_error("fd %d is no control socket: ringwayd starts this program", CTL_FD);
 		return EXIT_USAGE;
 	}
+	if (!is_fence(CTL_FENCE_FD)) {
+		rwy_error("fd %d is no fence: ringwayd starts this program", CTL_FENCE_FD);
+		return EXIT_USAGE;
+	}
 	ignore_signals();
 	sandbox_raise_limits();
 	if (lane_create(&lane, &(struct lane_params){.nr_bufs = DATA_LANE_BUFFERS,
-						     .now_ns = monotonic_ns}))
+						     .now_ns = monotonic_ns,
+						     .fence_fd = CTL_FENCE_FD}))
 		return EXIT_FAILURE;
+	close(CTL_FENCE_FD);
 	int err = serve(lane, &options);
 
 	/* A lane that failed may have I/O in flight that writes into its buffers: the kernel takes

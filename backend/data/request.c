@@ -4,15 +4,19 @@
 #include <stdlib.h>
 #include "backend/data/request.h"
 
-int request_set_init(struct request_set *set, uint32_t nr, struct blkqueue *queue)
+int request_set_init(struct request_set *set, const struct journal *journal, struct blkqueue *queue)
 {
-	set->all = calloc(nr, sizeof(*set->all));
+	set->all = calloc(journal->nr_entries, sizeof(*set->all));
 	if (!set->all)
 		return -ENOMEM;
 	STAILQ_INIT(&set->free);
-	for (uint32_t i = 0; i < nr; i++) {
-		set->all[i].queue = queue;
-		STAILQ_INSERT_TAIL(&set->free, &set->all[i], link);
+	for (uint32_t i = 0; i < journal->nr_entries; i++) {
+		struct request *req = &set->all[i];
+
+		req->queue = queue;
+		req->entry = &journal->entry[i];
+		if (journal_is_free(req->entry))
+			STAILQ_INSERT_TAIL(&set->free, req, link);
 	}
 	return 0;
 }
@@ -22,16 +26,11 @@ void request_set_fini(struct request_set *set)
 	free(set->all);
 }
 
-struct request *request_take(struct request_set *set, enum rwy_blk_abi abi, const void *slot,
-			     const struct rwy_blk_limits *limits, enum rwy_blk_fault *fault)
+struct request *request_get(struct request_set *set)
 {
 	struct request *req = STAILQ_FIRST(&set->free);
 
 	STAILQ_REMOVE_HEAD(&set->free, link);
-	rwy_blk_decode_request(abi, slot, &req->blk);
-	*fault = rwy_blk_validate(&req->blk, limits);
-	req->status = rwy_blk_fault_status(*fault);
-	req->buf = NULL;
 	return req;
 }
 
@@ -39,6 +38,17 @@ void request_put(struct request_set *set, struct request *req)
 {
 	/* On top: the tag used last is the one in the cache. */
 	STAILQ_INSERT_HEAD(&set->free, req, link);
+}
+
+enum rwy_blk_fault request_open(struct request *req, enum rwy_blk_abi abi,
+				const struct rwy_blk_limits *limits)
+{
+	rwy_blk_decode_request(abi, req->entry->slot, &req->blk);
+	enum rwy_blk_fault fault = rwy_blk_validate(&req->blk, limits);
+
+	req->status = rwy_blk_fault_status(fault);
+	req->buf = NULL;
+	return fault;
 }
 
 void request_prepare_io(struct request *req)

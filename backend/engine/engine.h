@@ -71,6 +71,9 @@ struct engine_io {
 struct engine_params {
 	int fd;	     /* the open target, or -1 */
 	bool direct; /* the fd is O_DIRECT: what was written is not in the page cache */
+	/* Where the engine keeps the -errno of the first flush that lost something, 0 until then,
+	 * and finds what one before it has left: memory that outlives both, written at once. */
+	int32_t *lost;
 };
 
 /* What every engine begins with. */

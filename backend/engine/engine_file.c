@@ -17,7 +17,8 @@ struct file {
 	struct engine engine;
 	int slot;
 	bool direct;
-	int32_t lost; /* what the first flush of the page cache that failed has failed with, or 0 */
+	int32_t *
+		lost; /* what the first flush of the page cache that failed has failed with, or 0 */
 };
 
 static void complete(struct engine_event *event, int32_t res, uint32_t flags);
@@ -91,9 +92,9 @@ static bool advance(struct engine_io *io, size_t bytes)
  */
 static int32_t flushed(struct file *file, int32_t result)
 {
-	if (!file->direct && !file->lost)
-		file->lost = result;
-	return file->lost ? file->lost : result;
+	if (!file->direct && !*file->lost)
+		*file->lost = result;
+	return *file->lost ? *file->lost : result;
 }
 
 static void complete(struct engine_event *event, int32_t res, uint32_t flags)
@@ -136,6 +137,7 @@ static int open_file(struct engine_host *host, const struct engine_params *param
 	file->engine.ops = &engine_file;
 	file->engine.host = host;
 	file->direct = params->direct;
+	file->lost = params->lost;
 	file->slot = host->add_file(host, params->fd);
 	if (file->slot < 0) {
 		int err = file->slot;

@@ -14,4 +14,5 @@ start_guest_disk guest1 xvda
 nbdinfo --json "$(nbd_uri "$nbd")" | jq -e '.exports[0].is_read_only' >/dev/null || fail "not offered read-only"
 nbdcopy /dev/zero "$(nbd_uri "$nbd")" 2>/dev/null && fail "a write to a read-only disk succeeded"
 same "$(sha256sum <"$work/disk.img")" "$before" "the image after the refused write"
+stop_guest_disk
 stop_ringwayd
