@@ -14,6 +14,7 @@ export XENLOOP_DIR=$work/xen RINGWAY_RUNDIR=$work/run RINGWAY_CONFIG=/dev/null
 collect_reports "$work/reports"
 wrap_programs "$work/wrapped"
 ringwayd_pid='' ringwayd_flags=() started_pids=()
+declare -A load_pids=()
 
 fail() {
 	echo "FAIL: $*" >&2
@@ -44,10 +45,11 @@ clean_up() {
 	local rc=$? pid
 	trap - EXIT INT TERM
 	set +e
+	kill -KILL "${load_pids[@]}" 2>/dev/null # which would wait for a backend
 	for pid in "${started_pids[@]}" $ringwayd_pid; do
 		kill "$pid" 2>/dev/null
 	done
-	for pid in "${started_pids[@]}" $ringwayd_pid; do
+	for pid in "${started_pids[@]}" "${load_pids[@]}" $ringwayd_pid; do
 		wait "$pid" 2>/dev/null
 	done
 	[ -z "$instrument" ] || wait_for 10 has_left ringwayd-data
@@ -105,10 +107,15 @@ hypervisor_pid() {
 	done
 }
 
-start_ringwayd() {
+# Without waiting for it.
+launch_ringwayd() {
 	rm -f "$RINGWAY_RUNDIR/ringwayd.sock" # of one that was killed
 	xenloop exec 0 -- ringwayd "${ringwayd_flags[@]}" >>"$work/ringwayd.log" 2>&1 &
 	ringwayd_pid=$!
+}
+
+start_ringwayd() {
+	launch_ringwayd
 	wait_for 10 test -S "$RINGWAY_RUNDIR/ringwayd.sock" || fail "ringwayd did not start"
 }
 
@@ -179,4 +186,72 @@ xen_program() {
 		echo "needs $1, which is not installed (Debian: xen-utils-4.17)"
 		exit 77
 	}
+}
+
+# start_load DOMAIN NAME ARGUMENT...: tests/load in a domain, which goes on until stop_load; its pid is then in load_pids[NAME],
+# what it says in $work/load.NAME.out and load.NAME.log.
+start_load() {
+	local domain=$1 name=$2
+	shift 2
+	rm -f "$work/load.$name.out" "$work/load.$name.log"
+	xenloop exec "$domain" -- "$build/tests/load" "$@" >"$work/load.$name.out" 2>"$work/load.$name.log" &
+	load_pids[$name]=$!
+	wait_for 30 load_is_up "$name"
+	grep -q '^connected$' "$work/load.$name.out" || fail "the load of $name does not begin"
+}
+
+load_is_up() {
+	grep -q '^connected$' "$work/load.$1.out" || ! kill -0 "${load_pids[$1]}"
+}
+
+# load_report NAME: what a load has counted so far; is then in $report, as JSON.
+load_report() {
+	local lines
+	lines=$(wc -l <"$work/load.$1.out")
+	kill -USR1 "${load_pids[$1]}" 2>/dev/null || fail "the load of $1 has ended"
+	wait_for 20 load_has_said "$1" "$lines" || fail "the load of $1 does not answer"
+	report=$(tail -1 "$work/load.$1.out")
+}
+
+load_has_said() {
+	[ "$(wc -l <"$work/load.$1.out")" -gt "$2" ] || ! kill -0 "${load_pids[$1]}"
+}
+
+# load_goes_on NAME...: each has requests answered from now on.
+load_goes_on() {
+	local name
+	for name in "$@"; do
+		load_report "$name"
+		wait_for 30 load_has_done "$name" $(($(jq .requests <<<"$report") + 50)) ||
+			fail "the load of $name does not go on"
+	done
+}
+
+load_has_done() {
+	load_report "$1"
+	[ "$(jq .requests <<<"$report")" -ge "$2" ]
+}
+
+# stop_load NAME: it ends, and has found everything as it must be; what it counted is then in $report.
+stop_load() {
+	kill "${load_pids[$1]}" 2>/dev/null || fail "the load of $1 has ended"
+	wait "${load_pids[$1]}" || fail "the load of $1 is wrong: $(cat "$work/load.$1.log")"
+	unset "load_pids[$1]"
+	report=$(tail -1 "$work/load.$1.out")
+}
+
+data_pid() {
+	pgrep -P "$ringwayd_pid" -x ringwayd-data
+}
+
+# kill_ringwayd: without a chance to do anything.
+kill_ringwayd() {
+	kill -KILL "$ringwayd_pid"
+	{ wait "$ringwayd_pid" || :; } 2>/dev/null
+	ringwayd_pid=''
+}
+
+# all_attached NUMBER: so many devices are in data processes that run.
+all_attached() {
+	[ "$(dom0 ringway list --json | jq '[.devices[] | select(.phase == "connected" and .process != null)] | length')" = "$1" ]
 }
