@@ -90,5 +90,5 @@ obey() {
 # stop_using. The rounds are counted in data/rounds. PAUSE, in seconds, leaves others most of the CPU.
 use_disk() {
 	modprobe xen-blkfront
-	labtool use-disk "$1" "${2:-1}"
+	labtool use-disk "$1" "${2:-1}" data/rounds
 }

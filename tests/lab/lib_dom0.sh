@@ -117,10 +117,7 @@ in_guest() {
 
 # Of a guest whose half is `use_disk`: expect_use fails if its I/O does not go on; stop_using, if a part of it has failed.
 expect_use() {
-	local node rounds
-	node=$(dir_of "$1")/data/rounds
-	rounds=$(xenstore-read "$node" 2>/dev/null) || rounds=0
-	wait_node 120 "$node" "!($rounds|$((rounds + 1)))" ||
+	labtool wait-rounds 480 "$(dir_of "$1")/data/rounds" ||
 		fail "$1 does no I/O any more: $(tail -3 "$(guest_log "$1")")"
 }
 

@@ -91,14 +91,27 @@ reap_one() {
 	unset "running[$pid]"
 }
 
-# The kernels of dom0 that a scenario wants to be run with.
-kernels_of() {
+# setting_of SCENARIO NAME: what it says about that.
+setting_of() {
 	(
 		share_settings
 		# shellcheck source=/dev/null
 		. "$here/scenarios/$1.sh"
-		echo "${dom0_kernels[@]}"
+		declare -n setting=$2
+		echo "${setting[@]}"
 	)
+}
+
+# What is installed in dom0, and the other build if any of the scenarios wants it.
+share_builds() {
+	local name
+	share_install
+	for name in "$@"; do
+		[ "$(setting_of "$name" another_build)" = no ] || {
+			share_another
+			break
+		}
+	done
 }
 
 if [ $# -eq 0 ]; then
@@ -114,11 +127,11 @@ for name in "$@"; do
 done
 rm -rf "$lab/run"
 mkdir -p "$lab/run"
-share_install
+share_builds "$@"
 declare -A running=()
 passed=0 failed=0 jobs=$(nproc)
 for name in "$@"; do
-	for kernel in $(kernels_of "$name"); do
+	for kernel in $(setting_of "$name" dom0_kernels); do
 		[ ${#running[@]} -lt "$jobs" ] || reap_one
 		start_one "$name" "$kernel"
 	done

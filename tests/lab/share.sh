@@ -4,7 +4,7 @@
 
 # The settings of a scenario, and what they are when it says nothing (README.md explains them).
 share_settings() {
-	dom0_kernels=(6.1) guest_kernels=(6.1) programs=() guest_files=() seconds=900
+	dom0_kernels=(6.1) guest_kernels=(6.1) programs=() guest_files=() another_build=no seconds=900
 }
 
 # share_fill SHARE SCENARIO-FILE
@@ -13,6 +13,7 @@ share_fill() {
 	rm -rf "$share"
 	mkdir -p "$share/logs" "$share/guest"
 	ln "$build/lab-install.tar" "$share/install.tar"
+	[ "$another_build" = no ] || ln "$build/lab-another.tar" "$share/another.tar"
 	cat "$here/lib.sh" "$here/lib_dom0.sh" "$script" - <<<$'dom0\n[ ! -e /run/failed ]' >"$share/scenario"
 	# The kernel unpacks one archive after the other.
 	share_guest "$share/guest" "$script"
@@ -50,8 +51,18 @@ share_guest() {
 
 # share_install: what `make install` puts into a dom0, as an archive; made once per call of run.sh or shell.sh.
 share_install() {
-	local tree=$build/lab-install
+	archive_install lab-install BUILD="$build"
+}
+
+# share_another: the same of another version of the same sources, which the compiler has laid out in another way.
+share_another() {
+	archive_install lab-another BUILD="$build/another" VERSION=another CFLAGS='-O0 -U_FORTIFY_SOURCE'
+}
+
+# archive_install NAME VARIABLE...: of make's.
+archive_install() {
+	local tree=$build/$1
 	rm -rf "$tree"
-	MAKEFLAGS= make -s -C "$here/../.." --no-print-directory BUILD="$build" DESTDIR="$tree" PREFIX=/usr install >/dev/null
-	tar -c -C "$tree" --owner=0 --group=0 -f "$build/lab-install.tar" .
+	MAKEFLAGS="-j$(nproc)" make -s -C "$here/../.." --no-print-directory "${@:2}" DESTDIR="$tree" PREFIX=/usr install >/dev/null
+	tar -c -C "$tree" --owner=0 --group=0 -f "$tree.tar" .
 }

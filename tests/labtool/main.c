@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define ANY (-1)
+
 static const struct {
 	const char *name;
 	int args;
@@ -15,8 +17,10 @@ static const struct {
 	const char *usage;
 } commands[] = {
 	{"wait-node", 3, wait_node_main, "SECONDS PATH PATTERN"},
+	{"wait-rounds", ANY, wait_rounds_main, "SECONDS PATH..."},
 	{"domid", 1, domid_main, "GUEST"},
-	{"use-disk", 2, use_disk_main, "DEVICE PAUSE"},
+	{"use-disk", 3, use_disk_main, "FILE PAUSE NODE"},
+	{"use-files", 3, use_files_main, "FOLDER PAUSE NODE"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -59,12 +63,43 @@ void tool_die(const char *what)
 	exit(EXIT_FAILURE);
 }
 
+void tool_fill(void *buffer, size_t bytes, uint32_t round)
+{
+	uint32_t *words = buffer, x = round * 2654435761u + 1;
+
+	for (size_t i = 0; i < bytes / sizeof(*words); i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		words[i] = x;
+	}
+}
+
+void tool_say_round(struct xs_handle *xsh, const char *node, uint32_t round)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", round);
+
+	if (!xs_write(xsh, XBT_NULL, node, text, (unsigned int)len))
+		tool_die(node);
+}
+
+bool tool_is_told_to_stop(struct xs_handle *xsh)
+{
+	char *stop = tool_read(xsh, TOOL_STOP);
+	bool told = stop;
+
+	free(stop);
+	return told;
+}
+
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 1 && i < COMMANDS; i++) {
 		struct xs_handle *xsh;
 
-		if (strcmp(argv[1], commands[i].name) || argc - 2 != commands[i].args)
+		if (strcmp(argv[1], commands[i].name) || argc < 3 ||
+		    (commands[i].args != ANY && argc - 2 != commands[i].args))
 			continue;
 		xsh = xs_open(0);
 		if (!xsh)

@@ -20,9 +20,18 @@ int64_t tool_now(void); /* milliseconds */
 /* Says why, with errno if that is set, and ends the program. */
 _Noreturn void tool_die(const char *what);
 
+/* What those share that verify I/O: a content for each round, how many there were, and when it is enough. */
+void tool_fill(void *buffer, size_t bytes, uint32_t round);
+void tool_say_round(struct xs_handle *xsh, const char *node, uint32_t round);
+/* After tool_watch of the node, a pause ends when there is something new to know. */
+#define TOOL_STOP "data/stop"
+bool tool_is_told_to_stop(struct xs_handle *xsh);
+
 /* The commands: argv begins with the first argument. What they return is the exit status. */
 int wait_node_main(struct xs_handle *xsh, char **argv);
+int wait_rounds_main(struct xs_handle *xsh, char **argv);
 int domid_main(struct xs_handle *xsh, char **argv);
 int use_disk_main(struct xs_handle *xsh, char **argv);
+int use_files_main(struct xs_handle *xsh, char **argv);
 
 #endif

@@ -118,7 +118,7 @@ ends() {
 	systemctl stop ringwayd
 	expect 'state when stopped' 'inactive success' "$(show ActiveState) $(show Result)"
 	expect 'data processes when stopped' '' "$(data_pids)"
-	[ ! -e /run/ringway ] || fail 'the run directory is left'
+	expect 'what is left in the run directory' /run/ringway/ringwayd.pid "$(find /run/ringway ! -type d)"
 }
 
 # Once is enough: to start it again would not mend that.
