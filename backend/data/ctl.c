@@ -289,7 +289,8 @@ int ctl_init(struct ctl *ctl, struct lane *lane, int fd)
 		err = lane_watch(lane, &ctl->output, fd, 0, send_unsent, ctl);
 	if (err)
 		return err;
-	return send_packet(ctl, &hello, sizeof(hello));
+	err = send_packet(ctl, &hello, sizeof(hello));
+	return err == -EPIPE ? 0 : err; /* control is gone: that is heard in its turn */
 }
 
 void ctl_fini(struct ctl *ctl)
